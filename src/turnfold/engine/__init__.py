@@ -1,0 +1,1 @@
+"""Orchestration (floor F5): read, decide in core, one store operation."""
