@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from turnfold.errors import TurnfoldError
+from turnfold.errors import StoreClosed, TurnfoldError
 from turnfold.limits import POLL_INTERVAL_S
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class Subscription:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            event.wait(left)
+            rung = event.wait(left)
             self._hub.check_open()
+            if rung:  # moved on, or something is wrong: the follower's own read will tell
+                return True
         return True
 
     async def wait_async(self, seq: int, timeout_s: float | None) -> bool:
@@ -70,6 +72,7 @@ class Subscription:
             except TimeoutError:
                 return self.last_seq > seq
             self._hub.check_open()
+            return True
         return True
 
     def tell(self, incarnation: str, last_seq: int) -> None:
@@ -144,8 +147,6 @@ class Hub:
     def check_open(self) -> None:
         """Raise StoreClosed after ``close``."""
         if self._closed:
-            from turnfold.errors import StoreClosed
-
             raise StoreClosed("the client was closed while following")
 
     def _run(self) -> None:
