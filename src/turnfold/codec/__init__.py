@@ -1,0 +1,1 @@
+"""Bytes: JSON, digests and seals, kept source lines (floor F2)."""

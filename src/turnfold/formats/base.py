@@ -1,0 +1,131 @@
+"""What a format is: a way from the lines of a tool's file to events, and back.
+
+Theory of operation. The importer (engine) owns files, offsets, batches and the store; a reader owns meaning. The importer feeds physical
+lines in file order and says which seq the next event will get (it commits with ``expected_seq``, so it knows); the reader answers with events
+and keeps what later lines need in ``state``, a small JSON object that the importer keeps with its cursor, in the same commit. A parent that is
+no longer in the state is looked up through ``find``. A reader never raises on bad input: it answers with an ``opaque`` event and a problem.
+
+Every physical line becomes at least one event that keeps the line (``codec.residual``); blank, glued and broken lines too. Export to the same
+format is the kept lines in seq order, so an untouched session exports byte for byte what was imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from turnfold.model.event import Event, NewEvent
+
+
+class Line(NamedTuple):
+    """A physical line: 1-based number, byte offset in the file, bytes with the newline if it has one."""
+
+    number: int
+    offset: int
+    data: bytes
+
+
+class Place(NamedTuple):
+    """Where an event is."""
+
+    seq: int
+    branch: str
+
+
+class Projected(msgspec.Struct, frozen=True):
+    """One event of a line, with the parts that go out of line, and what was wrong with the line (shown to the user), if anything."""
+
+    event: NewEvent
+    parts: tuple[tuple[str, bytes], ...] = ()
+    problem: str | None = None
+
+
+class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first lines of a file say about its session.
+
+    Attributes:
+        native_id: The tool's own session id (becomes the session id); ``<id>/subagents/<agent>`` for a subagent file.
+        agent: Name of the tool, e.g. ``claude-code``.
+        version: Of the tool.
+        title: If the file has one at its head.
+        created_us: Time of the first dated line.
+        parent: ``{"session_id": …, "relation": "subagent"|"fork"}`` or None.
+        metadata: cwd, git branch and the like: small, for the list.
+    """
+
+    native_id: str
+    agent: str
+    version: str | None = None
+    title: str | None = None
+    created_us: int | None = None
+    parent: dict[str, Any] | None = None
+    metadata: dict[str, Any] = {}
+
+
+Find = Callable[[str], Place | None]
+"""Returns the place of the event with that native id (``meta.uuid``) in the session so far."""
+
+
+class Reader(Protocol):
+    """Projects one file, line by line."""
+
+    def feed(self, line: Line, next_seq: int) -> list[Projected]:
+        """Return the events of a line, at least one; the first will get ``next_seq``. Their ids are left to the importer."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What the reader needs to go on after the last line fed: JSON types, small."""
+        ...
+
+    def finish(self, next_seq: int) -> list[Projected]:
+        """Events that follow from the whole file so far (active branch, title), without a kept line; called once after the last line."""
+        ...
+
+
+class Format(Protocol):
+    """One tool's file format."""
+
+    name: str
+    """As in ``--format``, e.g. ``claude-code``."""
+
+    def sniff(self, path: Path, head: bytes) -> float:
+        """How sure it is (0 to 1) that a file whose first 64 KiB are ``head`` is of this format. By content; the path only breaks ties."""
+        ...
+
+    def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
+        """Read the session's facts from the first lines (as many as it asks for)."""
+        ...
+
+    def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> Reader:
+        """Return a reader that begins at the file's start, or goes on from ``state``."""
+        ...
+
+    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
+        """Yield this tool's session files in their usual places on this machine, oldest first."""
+        ...
+
+    def companions(self, path: Path) -> list[Path]:
+        """Files that belong to a session's main file: subagents' files, meta files."""
+        ...
+
+    def export_name(self, session_id: str) -> str:
+        """Relative file name that the tool itself would use for an exported session."""
+        ...
+
+
+def native_lines(events: Iterable[Event]) -> Iterator[Event]:
+    """The events that carry a kept line, in seq order, without those taken out of their file again (``retract`` of an import)."""
+    retracted: set[int] = set()
+    kept: list[Event] = []
+    for event in events:
+        if event.type == "retract" and event.meta.get("import"):
+            data = event.data
+            retracted.update(data.get("seqs", ()))
+            for first, last in data.get("ranges", ()):
+                retracted.update(range(first, last + 1))
+        elif event.source is not None:
+            kept.append(event)
+    yield from (event for event in kept if event.seq not in retracted)

@@ -1,0 +1,60 @@
+"""Every limit has a name, and its unit is in the name. A limit that is hit is reported by this name and its value."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * 1024
+
+# ---- ids and names -------------------------------------------------------------------------------------------------------------------
+SESSION_ID_BYTES_MAX: Final = 1024
+NAME_BYTES_MAX: Final = 256
+"""Tenants, owners, agents, branches, checkpoints, tags, event ids and types, state keys up to this many UTF-8 bytes."""
+EVENT_ID_BYTES_MAX: Final = 512
+TITLE_BYTES_MAX: Final = 4 * KIB
+
+# ---- commits -------------------------------------------------------------------------------------------------------------------------
+APPEND_EVENTS_MAX: Final = 50_000
+"""Events of one commit."""
+EVENT_DATA_BYTES_MAX: Final = 64 * MIB
+"""Encoded payload of one event, without its out-of-line parts."""
+INLINE_PART_BYTES_MAX: Final = 16 * KIB
+"""A blob part, or one string of a kept source line, that is larger is stored once per session by its sha256."""
+STATE_VALUE_BYTES_MAX: Final = 1 * MIB
+COMMIT_GROUP_MAX: Final = 512
+"""Commits that the combining writer takes into one transaction."""
+COMMIT_QUEUE_MAX: Final = 10_000
+"""Commits waiting for the writer; more wait outside (async) or block (sync)."""
+
+# ---- reads ---------------------------------------------------------------------------------------------------------------------------
+PAGE_EVENTS_MAX: Final = 10_000
+PAGE_EVENTS_DEFAULT: Final = 100
+PAGE_SESSIONS_MAX: Final = 1_000
+PAGE_SESSIONS_DEFAULT: Final = 50
+SEARCH_HITS_MAX: Final = 1_000
+SEARCH_TERMS_MAX: Final = 32
+READ_CHUNK_EVENTS: Final = 1_000
+"""Events that a whole-session read (messages, verify, export) takes from the store at a time."""
+
+# ---- waiting -------------------------------------------------------------------------------------------------------------------------
+FOLLOW_WAIT_S_MAX: Final = 3_600.0
+POLL_INTERVAL_S: Final = 0.25
+"""How often a store without a wake-up channel is looked at while somebody follows."""
+CATCH_UP_MS_MAX: Final = 2_000
+"""How long a query waits for the index to catch up before it answers with ``indexed_through``."""
+LOCK_WAIT_S_MAX: Final = 30.0
+"""How long a writer waits for another process before it says who holds the lock."""
+
+# ---- upkeep --------------------------------------------------------------------------------------------------------------------------
+SEAL_EVENTS: Final = 1_024
+LIST_GRAIN_S: Final = 60
+TOMBSTONE_DAYS: Final = 30
+LEASE_TTL_S_MAX: Final = 3_600.0
+FOLLOWER_BATCH_EVENTS: Final = 2_000
+
+# ---- import --------------------------------------------------------------------------------------------------------------------------
+IMPORT_BATCH_EVENTS: Final = 2_000
+IMPORT_BATCH_BYTES: Final = 4 * MIB
+LINE_BYTES_MAX: Final = 256 * MIB
+"""A longer line of an imported file is kept as out-of-line pieces and reported."""

@@ -1,0 +1,1 @@
+"""What is stored: events, messages, sessions, commits (floor F0: standard library and msgspec alone)."""

@@ -1,0 +1,123 @@
+"""What a read asks for, and what a search finds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from turnfold.limits import PAGE_EVENTS_DEFAULT, PAGE_SESSIONS_DEFAULT
+from turnfold.model.event import Event, RangeTombstone
+from turnfold.model.session import SessionKey
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of one session in seq order; all conditions hold together.
+
+    Attributes:
+        after, before: Strict bounds on seq (0 and None: open).
+        branch: Only what that branch's view holds (ancestors up to the fork, then its own); None is the whole session.
+        types: Event types.
+        run_id, since_us, until_us: Queryable envelope fields; ``since`` ≤ at < ``until``.
+        visible: Visibilities to let through; None lets all.
+        viewer: Agent whose ``visible_to``/``hidden_from`` hold; None sees all.
+        descending: Newest first.
+        incarnation: Refuse another one as SessionNotFound.
+        with_source: Also load the kept source lines (export, verify); otherwise ``source`` is None.
+    """
+
+    key: SessionKey
+    owner: str | None = None
+    after: int = 0
+    before: int | None = None
+    limit: int = PAGE_EVENTS_DEFAULT
+    branch: str | None = None
+    types: frozenset[str] | None = None
+    run_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    visible: frozenset[str] | None = None
+    viewer: str | None = None
+    descending: bool = False
+    incarnation: str | None = None
+    with_source: bool = False
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Some events and how far the read looked.
+
+    Attributes:
+        events: In the asked order, at most ``limit``.
+        through_seq: Ascending: every matching event up to here was returned (the session's last seq at the end of it, so that a reader
+            steps over what did not match and over pruned ranges). Descending: down to here.
+        last_seq: The session's last seq.
+        incarnation: Of the session that was read.
+        ranges: Range tombstones that overlap what was looked at.
+        more: Further events match.
+    """
+
+    events: list[Event]
+    through_seq: int
+    last_seq: int
+    incarnation: str
+    ranges: tuple[RangeTombstone, ...] = ()
+    more: bool = False
+
+
+class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions of a tenant, newest (``updated_at``) first; expired ones count as ``expired`` by the store's clock."""
+
+    tenant: str
+    owner: str | None = None
+    agent: str | None = None
+    tags: tuple[str, ...] = ()
+    status: str | None = None
+    kind: str = "session"
+    parent_id: str | None = None
+    limit: int = PAGE_SESSIONS_DEFAULT
+    cursor: str | None = None
+    id_prefix: str | None = None
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Events whose text holds all terms (already split by ``core.tokens.terms``)."""
+
+    tenant: str
+    terms: tuple[str, ...]
+    owner: str | None = None
+    agent: str | None = None
+    session_id: str | None = None
+    viewer: str | None = None
+    limit: int = 20
+    after: tuple[int, str, int] | None = None
+
+
+class SearchRow(msgspec.Struct, frozen=True):
+    """One found event. Order of rows: (bucket, session_id, seq); bucket 0 holds the terms as a phrase, 1 holds them apart."""
+
+    session_id: str
+    seq: int
+    bucket: int
+
+
+class IndexRow(msgspec.Struct, frozen=True):
+    """What the search follower writes for one event: its terms, joined by spaces, in order."""
+
+    seq: int
+    terms: str
+    visible_to: tuple[str, ...] | None = None
+    hidden_from: tuple[str, ...] | None = None
+
+
+class ChangedSession(msgspec.Struct, frozen=True):
+    """A session whose last seq is past a follower's."""
+
+    key: SessionKey
+    incarnation: str
+    follower_seq: int
+    last_seq: int
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """What ``check`` found; ``problems`` is empty when all is well. ``facts`` are for ``doctor`` and ``store info``."""
+
+    problems: tuple[str, ...] = ()
+    facts: dict[str, str | int | float | bool] = {}

@@ -1,0 +1,1 @@
+"""Contracts between what decides and what does (floor F3)."""
