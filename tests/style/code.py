@@ -1,4 +1,4 @@
-"""Rules on code: lengths, positional parameters, banned names."""
+"""Rules on code that ruff has not: lengths without docstrings, banned names with their replacement."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from tests.style.tree import Module, Violation
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 80  # aim for 40; the docstring does not count
-POSITIONAL_PARAMETERS_MAX = 5
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -51,16 +50,6 @@ def function_length_violations(modules: list[Module]) -> list[Violation]:
     ]
 
 
-def parameter_violations(modules: list[Module]) -> list[Violation]:
-    """Find functions whose callers must remember an order of more than five."""
-    return [
-        module.violation(node, f"{node.name} has {count} positional parameters: make the later ones keyword-only")
-        for module in modules
-        for node in _functions(module)
-        if (count := _positional_count(node)) > POSITIONAL_PARAMETERS_MAX
-    ]
-
-
 def banned_violations(modules: list[Module]) -> list[Violation]:
     """Find uses of banned names, called or passed on, under whatever name they were imported."""
     found: list[Violation] = []
@@ -84,11 +73,6 @@ def _length(node: Function) -> int:
     if ast.get_docstring(node, clean=False) is None:
         return total
     return total - ((first.end_lineno or first.lineno) - first.lineno + 1)
-
-
-def _positional_count(node: Function) -> int:
-    names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
-    return len(names) - (names[:1] in (["self"], ["cls"], ["mcs"]))
 
 
 def _aliases(module: Module) -> dict[str, str]:

@@ -16,10 +16,6 @@ def test_functions_fit_a_screen() -> None:
     assert report(code.function_length_violations(python_modules(ROOT))) == ""
 
 
-def test_positional_parameters_are_few() -> None:
-    assert report(code.parameter_violations(python_modules(ROOT, "src"))) == ""
-
-
 def test_banned_names_are_absent() -> None:
     assert report(code.banned_violations(python_modules(ROOT, "src/turnfold"))) == ""
 
@@ -38,14 +34,6 @@ def test_a_long_function_is_found_whatever_its_docstring(lines: int, violations:
     docstring = '    """Do it.\n\n    Args: …\n    """\n'
     text = "async def f():\n" + docstring + "    x = 1\n" * (lines - 1)
     assert len(code.function_length_violations([module(text)])) == violations
-
-
-@pytest.mark.parametrize(
-    ("signature", "violations"),
-    [("self, a, b, c, d, e", 0), ("a, b, c, d, e, *, f, g", 0), ("a, b, c, d, e, f", 1), ("a, b, /, c, d, e, f=1", 1)],
-)
-def test_many_positional_parameters_are_found(signature: str, violations: int) -> None:
-    assert len(code.parameter_violations([module(f"def f({signature}): ...\n")])) == violations
 
 
 @pytest.mark.parametrize(
