@@ -90,9 +90,7 @@ def test_a_path_of_a_machine_is_found(tmp_path: Path, folder: str) -> None:
     assert report(texts.machine_path_violations(tmp_path)).startswith("notes.md:1: ")
 
 
-@pytest.mark.parametrize(
-    "text", ["src/work/x", "https://example.org/home/jane", "~/.claude/projects", "/home/user/app"]
-)
+@pytest.mark.parametrize("text", ["src/work/x", "https://example.org/home/jane", "~/.claude/projects", "/home/user/app"])
 def test_a_made_up_path_passes(tmp_path: Path, text: str) -> None:
     (tmp_path / "notes.md").write_text(f"see `{text}`\n", encoding="utf-8")
     assert report(texts.machine_path_violations(tmp_path)) == ""

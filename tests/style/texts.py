@@ -27,15 +27,9 @@ def changelog_violations(text: str, name: str = "CHANGELOG.md") -> list[Violatio
     if not heads or heads[0][1] != "## [Unreleased]":
         found.append(Violation(name, heads[0][0] if heads else 1, "the first release is '## [Unreleased]'"))
     releases = [(number, line, RELEASE.fullmatch(line)) for number, line in heads if line != "## [Unreleased]"]
-    found += [
-        Violation(name, n, f"write '## [1.2.3] - 2030-12-31', not {line!r}") for n, line, match in releases if not match
-    ]
+    found += [Violation(name, n, f"write '## [1.2.3] - 2030-12-31', not {line!r}") for n, line, match in releases if not match]
     versions = [(number, tuple(map(int, match.groups()[:3]))) for number, _, match in releases if match]
-    found += [
-        Violation(name, later[0], "newest release first")
-        for earlier, later in pairwise(versions)
-        if earlier[1] <= later[1]
-    ]
+    found += [Violation(name, later[0], "newest release first") for earlier, later in pairwise(versions) if earlier[1] <= later[1]]
     titles = [(number, line[4:]) for number, line in lines if line.startswith("### ")]
     found += [
         Violation(name, number, f"sections are {', '.join(CHANGELOG_SECTIONS)}, not {title}")

@@ -48,9 +48,7 @@ def own_files(root: Path) -> list[Path]:
 
 def python_modules(root: Path, folder: str = ".") -> list[Module]:
     """Parse every own Python file of ``folder``."""
-    files = [
-        path for path in own_files(root) if path.suffix == ".py" and (folder == "." or path.is_relative_to(folder))
-    ]
+    files = [path for path in own_files(root) if path.suffix == ".py" and (folder == "." or path.is_relative_to(folder))]
     texts = [(path.as_posix(), (root / path).read_text(encoding="utf-8")) for path in files]
     return [Module(name, text, ast.parse(text, name)) for name, text in texts]
 
