@@ -1,1 +1,1 @@
-"""Orchestration (floor F5): read, decide in core, one store operation."""
+"""Orchestration: read → pure decision → one store operation (floor F5)."""

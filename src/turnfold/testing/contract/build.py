@@ -8,8 +8,8 @@ import msgspec
 
 from turnfold.codec.seal import event_digest, leaf
 from turnfold.core.fold import change_of
-from turnfold.engine.prepare import prepare_event
-from turnfold.ids import new_id, new_salt
+from turnfold.engine.prepare import prepare
+from turnfold.ids import new_id
 from turnfold.model.commit import Commit, Genesis
 from turnfold.model.event import Event, NewEvent, RangeTombstone
 from turnfold.model.event_types import SessionCreated
@@ -32,9 +32,8 @@ def event(item: Item, **fields: Any) -> Event:
         return item
     if isinstance(item, str):
         item = user(item)
-    event_id = fields.pop("id", None) or new_id()
-    prepared = prepare_event(item, id=event_id, at_us=fields.pop("at_us", AT_US), salt=new_salt())
-    return with_digest(msgspec.structs.replace(prepared, **fields)) if fields else prepared
+    fields.setdefault("at_us", AT_US)
+    return with_digest(msgspec.structs.replace(prepare(item, None, []), **fields))
 
 
 def with_digest(prepared: Event) -> Event:
