@@ -7,6 +7,7 @@ event ids comes between scope and lease and is the store's own (``codec.seal.sam
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import msgspec
@@ -132,7 +133,7 @@ def check_ids(ids: Sequence[str], present: Sequence[bool], same: Sequence[bool])
 
 def repeated(seqs: Sequence[int], *, incarnation: str, branch: str, recorded_at_us: int) -> Committed:
     """The answer to a commit whose events are all there already."""
-    contiguous = all(later == earlier + 1 for earlier, later in zip(seqs, seqs[1:], strict=False))
+    contiguous = all(later == earlier + 1 for earlier, later in pairwise(seqs))
     return Committed(
         seqs[0],
         seqs[-1],

@@ -39,7 +39,9 @@ def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
     if event.type == "state.set":
         payload = payload_of(event)
         names = [*payload.values, *payload.removed]
-        return _encode({"removed": names, "scope": payload.scope}), tuple(_entry(event, "state", key, event.branch) for key in payload.values)
+        return _encode({"removed": names, "scope": payload.scope}), tuple(
+            _entry(event, "state", key, event.branch) for key in payload.values
+        )
     if event.type == "title":
         return _encode({"title": ""}), (_entry(event, "title", ""),)
     if event.type == "tag":

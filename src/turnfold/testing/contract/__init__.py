@@ -4,6 +4,7 @@ A new store's whole test file::
 
     from turnfold.testing.contract import StoreContract
 
+
     class TestMyStore(StoreContract):
         def make_store(self, clock):
             return MyStore(f"my://{self.tmp_path}", clock=clock)
