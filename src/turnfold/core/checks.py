@@ -186,8 +186,10 @@ def check_status(commit: Commit, status: str, expires_at_us: int | None, now_us:
     """Raise unless the status allows the commit.
 
     A session past its expiry takes two lifecycle steps: archiving, and writing the expiry down. A lifecycle commit without a status change
-    (redaction, pruning) is allowed in every status.
+    (redaction, pruning) is allowed in every status, and so is one that writes nothing but perhaps the session itself (an open that persists).
     """
+    if not (commit.events or commit.runs or commit.parts or commit.redacts or commit.prune):
+        return
     change = commit.change.status
     if is_expired(status, expires_at_us, now_us):
         if commit.lifecycle and (change is None or change.to == EXPIRED or EXPIRED in change.allowed_from):
