@@ -140,7 +140,9 @@ def write_entries(cursor: sqlite3.Cursor, sn: int, entries: Sequence[Entry], pla
 def refresh_info(cursor: sqlite3.Cursor, sn: int) -> None:
     """Pack the entries that lists show into the session's row, so that a list reads one row per session."""
     marks = ", ".join("?" * len(INFO_KINDS))
-    rows = cursor.execute(f"SELECT kind, name, value, seq, branch FROM entry WHERE sn = ? AND kind IN ({marks})", (sn, *sorted(INFO_KINDS))).fetchall()
+    rows = cursor.execute(
+        f"SELECT kind, name, value, seq, branch FROM entry WHERE sn = ? AND kind IN ({marks})", (sn, *sorted(INFO_KINDS))
+    ).fetchall()
     info = ListInfo(**info_fields(Entry(*row) for row in rows))
     parent_id = None if info.parent is None else info.parent.get("session_id")
     packed = _run_encode(info)
@@ -270,7 +272,9 @@ def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbat
         live.expires_at_us = commit.change.expires_at_us or None
     if live.ttl_us is not None and events:
         live.expires_at_us = events[-1].recorded_at_us + live.ttl_us
-    _update_counter(cursor, live, msgspec.structs.replace(commit.change, expires_at_us=None), verbatim.updated_at_us, pruned=bool(verbatim.ranges))
+    _update_counter(
+        cursor, live, msgspec.structs.replace(commit.change, expires_at_us=None), verbatim.updated_at_us, pruned=bool(verbatim.ranges)
+    )
     live.created_at_us = verbatim.created_at_us
     cursor.execute("UPDATE session SET created_at_us = ?, listed_at_us = ? WHERE sn = ?", (live.created_at_us, live.updated_at_us, live.sn))
     cursor.execute("UPDATE counter SET listed_at_us = ? WHERE sn = ?", (live.updated_at_us, live.sn))

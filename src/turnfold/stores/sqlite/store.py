@@ -77,13 +77,15 @@ class SqliteStore:
             raise InvalidInput("the SQLite store needs a file", hint="use memory:// for a store without one")
         self.path = str(Path(path).absolute())
         self.url = f"sqlite://{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
-        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set()))
+        self.capabilities = frozenset(
+            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set())
+        )
         self._durability: Durability = durability
         self._clock = clock
         self._key = integrity_key
         self._closed = False
         self._begin()
-        self._writer = self._open_writer()
+        self._writer: Writer | None = self._open_writer()
         _stores.add(self)
 
     @classmethod
@@ -101,7 +103,6 @@ class SqliteStore:
         self._readers: deque[tuple[sqlite3.Connection, sqlite3.Cursor]] = deque()
         self._combiner: Combiner[Commit, Committed] = Combiner(self._run)
         self._watcher = Watcher(self.path, lambda: connect_reader(self.path))
-        self._writer: Writer | None = None
 
     def _open_writer(self) -> Writer:
         with translated(self.path):
@@ -112,6 +113,7 @@ class SqliteStore:
         _left_to_parent.extend((self._readers, self._writer, self._watcher))
         if self._writer is not None:
             self._writer.turnstile.close()
+            self._writer = None
         self._begin()
 
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
