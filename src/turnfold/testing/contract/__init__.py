@@ -18,7 +18,10 @@ from __future__ import annotations
 
 from turnfold.testing.contract.appending import AppendCases
 from turnfold.testing.contract.base import ContractBase
+from turnfold.testing.contract.erasing import RangeCases, RedactionCases, VerbatimCases
 from turnfold.testing.contract.expiry import ExpiryCases
+from turnfold.testing.contract.finding import ListCases, SearchCases
+from turnfold.testing.contract.following import EndCases, FollowerCases, SealCases, WatchCases
 from turnfold.testing.contract.heads import AlsoCases, EntryCases, PartCases
 from turnfold.testing.contract.idempotency import IdempotencyCases
 from turnfold.testing.contract.leases import LeaseCases
@@ -46,6 +49,15 @@ class StoreContract(
     ScopeCases,
     IncarnationCases,
     NameCases,
+    RedactionCases,
+    RangeCases,
+    VerbatimCases,
+    FollowerCases,
+    SealCases,
+    WatchCases,
+    EndCases,
+    ListCases,
+    SearchCases,
 ):
     """All themes."""
 
