@@ -307,5 +307,6 @@ class VerbatimCases(ContractBase):
         copy = self._copy(key, self.key("to"))
         holed = build.replace(copy, events=copy.events[:2] + copy.events[3:])
         self.refused(InvalidInput, holed)
+        assert copy.verbatim is not None
         overlapping = build.replace(copy.verbatim, ranges=(build.range_of(list(copy.events[1:3])),))
         self.refused(InvalidInput, build.replace(copy, verbatim=overlapping))

@@ -271,7 +271,7 @@ class EndCases(ContractBase):
             lambda: self.store.read_seals(key),
             lambda: self.store.add_seal(key, Seal(1, b"", b""), incarnation="i"),
             lambda: self.store.watch(lambda: None),
-            lambda: self.store.check(),
+            self.store.check,
         ]
         for call in calls:
             with pytest.raises(StoreClosed):
