@@ -106,7 +106,7 @@ class AsyncBridge:
 
     async def _outcome(self, waiting: _Waiting) -> Any:
         """Wait for a begun commit's end, whatever else is cancelled meanwhile."""
-        while waiting.outcome is None:
+        while waiting.outcome is None:  # noqa: ASYNC110  # an event would need the loop that may be closing
             try:
                 await asyncio.sleep(0.001)
             except asyncio.CancelledError:

@@ -3,8 +3,8 @@
 Theory of operation. The store's ``watch`` calls ``wake`` after any commit, perhaps too often. A dispatcher thread then asks ``last_seqs`` for
 the sessions that somebody follows, in one read, and wakes those followers whose session moved past what they have. A follower subscribes
 before its first read, reads from its cursor, and waits for "past this seq"; so it never misses, and the cursor keeps it from repeating.
-Commits of this process are told directly, without the read. The dispatcher and the watch run only while somebody follows. The fallback when a
-wake-up is lost or a store has no channel is a look every ``POLL_INTERVAL_S`` × 4 (a few reads per second per store, whatever the number of followers).
+Commits of this process are told directly, without the read. The dispatcher and the watch run only while somebody follows. The fallback
+when a wake-up is lost or a store has no channel is a look every ``POLL_INTERVAL_S`` × 4 (a few reads per second per store, whatever the number of followers).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from turnfold.errors import TurnfoldError
+from turnfold.errors import StoreClosed, TurnfoldError
 from turnfold.limits import POLL_INTERVAL_S
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class Subscription:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            event.wait(left)
+            rung = event.wait(left)
             self._hub.check_open()
+            if rung:  # moved on, or something is wrong: the follower's own read will tell
+                return True
         return True
 
     async def wait_async(self, seq: int, timeout_s: float | None) -> bool:
@@ -70,6 +72,7 @@ class Subscription:
             except TimeoutError:
                 return self.last_seq > seq
             self._hub.check_open()
+            return True
         return True
 
     def tell(self, incarnation: str, last_seq: int) -> None:
@@ -144,8 +147,6 @@ class Hub:
     def check_open(self) -> None:
         """Raise StoreClosed after ``close``."""
         if self._closed:
-            from turnfold.errors import StoreClosed
-
             raise StoreClosed("the client was closed while following")
 
     def _run(self) -> None:

@@ -147,5 +147,3 @@ def _at_us(at: datetime | int | None) -> int:
     if at is None:
         return now_us()
     return to_us(at) if isinstance(at, datetime) else int(at)
-
-

@@ -54,6 +54,8 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
         created_us: Time of the first dated line.
         parent: ``{"session_id": …, "relation": "subagent"|"fork"}`` or None.
         metadata: cwd, git branch and the like: small, for the list.
+        files: Exact text of small files that belong to this one (name in the same folder → text): kept with the session, and written
+            again beside its exported file.
     """
 
     native_id: str
@@ -63,10 +65,12 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int | None = None
     parent: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
+    files: dict[str, str] = {}
 
 
 Find = Callable[[str], Place | None]
-"""Returns the place of the event with that native id (``meta.uuid``) in the session so far."""
+"""Returns the place of the event with that native id (``meta.uuid``) in the session so far, all events answered before included, committed
+or not; of the latest one where an id is repeated."""
 
 
 class Reader(Protocol):
