@@ -287,4 +287,3 @@ def summary_messages(data: object) -> list[Message]:
         return [msgspec.convert(item, Message) for item in replacement]
     summary = getattr(data, "summary", None)
     return [user(summary)] if summary else []
-
