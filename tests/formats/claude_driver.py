@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 from turnfold.codec.residual import join
 from turnfold.core.branches import in_view, segments
 from turnfold.formats.base import Line, Place, Projected
-from turnfold.formats.claude_code import ClaudeCode
+from turnfold.formats.claude_code import ClaudeCodeFormat
 from turnfold.model.event import MAIN, NewEvent
 from turnfold.model.session import Branch
 from turnfold.model.usage import NO_USAGE, Usage
@@ -25,6 +26,7 @@ class Imported:
 
     path: Path
     events: list[NewEvent] = field(default_factory=list)
+    data: list[Any] = field(default_factory=list)
     parts: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
@@ -36,7 +38,7 @@ class Imported:
     def feed(self, lines: Iterable[bytes], *, finish: bool = True) -> None:
         """Import lines from where the state stands."""
         lines = list(lines)
-        format_ = ClaudeCode()
+        format_ = ClaudeCodeFormat()
         info = format_.describe(self.path, lines)
         reader = format_.reader(self.path, info, self.state, self.places.get)
         for number, data in enumerate(lines, start=1):
@@ -51,6 +53,8 @@ class Imported:
         for item in projected:
             event = item.event
             self.events.append(event)
+            self.data.append(msgspec.json.decode(event.data))
+            data = self.data[-1]
             seq = len(self.events)
             self.parts.update(item.parts)
             if item.problem is not None:
@@ -59,31 +63,31 @@ class Imported:
                 self.places[event.meta["uuid"]] = Place(seq, event.branch)
             assert event.branch == MAIN or event.branch in self.branches, event.branch
             if event.type == "branch.created":
-                fork = event.data
+                fork = data
                 assert fork["name"] not in self.branches
                 assert fork["name"] != MAIN
                 assert 0 <= fork["fork_seq"] < seq
                 assert fork["parent"] == MAIN or fork["parent"] in self.branches
                 self.branches[fork["name"]] = Branch(fork["name"], fork["parent"], fork["fork_seq"], seq)
             elif event.type == "branch.switched":
-                assert event.data["name"] in {MAIN, *self.branches}
-                self.active = event.data["name"]
+                assert data["name"] in {MAIN, *self.branches}
+                self.active = data["name"]
             elif event.type == "title":
-                self.title = event.data["title"]
+                self.title = data["title"]
 
     def export(self) -> bytes:
         """Write the file again from what was kept."""
         out = []
-        for event in self.events:
+        for event, data in zip(self.events, self.data, strict=True):
             if event.source is not None:
-                data = msgspec.json.decode(msgspec.json.encode(event.data))
                 out.append(join(event.source, data, self.parts.__getitem__))
         return b"".join(out)
 
-    def view(self, branch: str | None = None) -> list[NewEvent]:
-        """The events of a branch's view."""
+    def view(self, branch: str | None = None) -> list[tuple[int, NewEvent, Any]]:
+        """The events of a branch's view with seq and payload."""
         stretches = segments(self.branches, branch or self.active)
-        return [event for seq, event in enumerate(self.events, start=1) if in_view(stretches, event.branch, seq)]
+        rows = zip(count(1), self.events, self.data, strict=False)
+        return [row for row in rows if in_view(stretches, row[1].branch, row[0])]
 
     def usage(self) -> Usage:
         total = NO_USAGE

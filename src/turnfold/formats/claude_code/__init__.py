@@ -1,5 +1,5 @@
 """Claude Code's session files (``~/.claude/projects/*/<session>.jsonl``) and their subagents' files."""
 
-from turnfold.formats.claude_code.format import ClaudeCode
+from turnfold.formats.claude_code.format import ClaudeCodeFormat
 
-__all__ = ["ClaudeCode"]
+__all__ = ["ClaudeCodeFormat"]

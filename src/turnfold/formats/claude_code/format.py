@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Find, SourceInfo
-from turnfold.formats.claude_code.lines import pieces, time_us
+from turnfold.formats.claude_code.lines import pieces
 from turnfold.formats.claude_code.reader import ClaudeCodeReader
+from turnfold.formats.lines import parse_at
 
 NAME = "claude-code"
 HEAD_BYTES = 64 * 1024
@@ -26,7 +27,7 @@ _LOOSE = frozenset(
 )
 
 
-class ClaudeCode:
+class ClaudeCodeFormat:
     """Claude Code's JSONL session files, from 0.2 on."""
 
     name = NAME
@@ -52,9 +53,8 @@ class ClaudeCode:
         agent = path.stem if path.stem.startswith("agent-") else None
         if agent is None and facts.get("isSidechain") is True and type(facts.get("agentId")) is str:
             agent = f"agent-{facts['agentId']}"
-        metadata = {name: facts[key] for name, key in (("cwd", "cwd"), ("git_branch", "gitBranch"), ("version", "version")) if facts.get(key)}
-        if "prompt" in facts:
-            metadata["first_prompt"] = facts["prompt"]
+        named = (("cwd", "cwd"), ("git_branch", "gitBranch"), ("version", "version"))
+        metadata = {name: facts[key] for name, key in named if key in facts}
         parent = None
         if agent is not None:
             if path.parent.name == "subagents":
@@ -153,7 +153,7 @@ def _facts(head: Iterable[bytes]) -> dict[str, Any]:
     """The first value of each field of interest."""
     facts: dict[str, Any] = {}
     for number, data in enumerate(head):
-        if number >= HEAD_LINES_MAX or ("prompt" in facts and "cwd" in facts and "at_us" in facts):
+        if number >= HEAD_LINES_MAX or ("cwd" in facts and "at_us" in facts):
             break
         for piece in pieces(data):
             if piece.value is not None:
@@ -168,13 +168,6 @@ def _gather(line: dict[str, Any], facts: dict[str, Any]) -> None:
             facts[key] = value
     if "uuid" in line and type(line.get("isSidechain")) is bool:
         facts.setdefault("isSidechain", line["isSidechain"])
-    at_us = time_us(line.get("timestamp"))
+    at_us = parse_at(line.get("timestamp"))
     if at_us is not None:
         facts.setdefault("at_us", at_us)
-    message = line.get("message")
-    if line.get("type") == "user" and "prompt" not in facts and line.get("isMeta") is not True and type(message) is dict:
-        content = message.get("content")
-        if type(content) is list and content and type(content[0]) is dict:
-            content = content[0].get("text")
-        if type(content) is str and content.strip() and not content.startswith("<"):
-            facts["prompt"] = " ".join(content[:500].split())[:120]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
-from turnfold.model.event import to_us
+from turnfold.formats.lines import clean
 
 _decode = msgspec.json.Decoder().decode
 _surrogate = re.compile("[\ud800-\udfff]+")
@@ -37,8 +36,10 @@ def pieces(data: bytes) -> list[Piece]:
     """Split a physical line into the objects in it: one, but for glued and broken lines."""
     try:
         value = _decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError):
         return _scan(data)
+    except RecursionError:
+        return [Piece(data, None, "the line is nested too deeply")]
     if type(value) is dict:
         return [Piece(data, value, None, plain=True)]
     return [Piece(data, None, "the line is JSON, but not an object")]
@@ -57,10 +58,10 @@ def _scan(data: bytes) -> list[Piece]:
             break
         try:
             value, end = _scanner.raw_decode(text, at)
+            found.append(_piece(text[start:end], value))
         except (ValueError, RecursionError):
             found.append(Piece(_bytes(text[start:]), None, "the line is not valid JSON"))
             return found
-        found.append(_piece(text[start:end], value))
         start = end
     rest = _bytes(text[start:])
     if not found:
@@ -77,29 +78,8 @@ def _piece(text: str, value: Any) -> Piece:
     if not isinstance(value, dict):
         return Piece(_bytes(text), None, "the line is JSON, but not an object")
     problem = "the line is not valid UTF-8" if _surrogate.search(text) else None
-    return Piece(_bytes(text), _clean(value), problem)
+    return Piece(_bytes(text), clean(value), problem)
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _clean(value: Any) -> Any:
-    """Put U+FFFD in place of lone surrogates, which no UTF-8 text can hold."""
-    if isinstance(value, str):
-        return _surrogate.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value
-
-
-def time_us(value: Any) -> int | None:
-    """Read an RFC 3339 time; None where it is none."""
-    if type(value) is not str:
-        return None
-    try:
-        return to_us(datetime.fromisoformat(value))
-    except (ValueError, OverflowError):
-        return None

@@ -93,7 +93,17 @@ def other(kind: str, line: dict[str, Any], out: OutOfLine) -> Record:
 
 
 _SETTINGS = frozenset(
-    {"permission-mode", "mode", "agent-name", "agent-setting", "agent-color", "worktree-state", "relocated", "last-prompt", "bridge-session"},
+    {
+        "permission-mode",
+        "mode",
+        "agent-name",
+        "agent-setting",
+        "agent-color",
+        "worktree-state",
+        "relocated",
+        "last-prompt",
+        "bridge-session",
+    },
 )
 
 

@@ -40,7 +40,6 @@ class Step(msgspec.Struct, frozen=True):
     first: bool
     block_index: int
     delta: Usage
-    revised: bool
 
 
 class Ledger:
@@ -48,8 +47,8 @@ class Ledger:
 
     def __init__(self, rows: list[list[Any]]) -> None:
         self._open: dict[str, tuple[int, Usage]] = {}
-        for message_id, blocks, *numbers, model in rows:
-            self._open[message_id] = (blocks, Usage(*numbers, model))
+        for message_id, blocks, numbers, model in rows:
+            self._open[message_id] = (blocks, Usage(*numbers[:6], model=model))
 
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._open
@@ -57,7 +56,7 @@ class Ledger:
     def add(self, message_id: str | None, blocks: int, usage: Usage) -> Step:
         """Take in a line of a message; the last usage of an id wins, so a line adds the difference to the one before."""
         if message_id is None:
-            return Step(first=True, block_index=0, delta=usage, revised=bool(usage))
+            return Step(first=True, block_index=0, delta=usage)
         before, last = self._open.pop(message_id, (0, None))
         if last is not None and not usage:
             usage = last  # a line without usage takes nothing back
@@ -65,11 +64,9 @@ class Ledger:
         if len(self._open) > MESSAGES_OPEN_MAX:
             del self._open[next(iter(self._open))]
         if last is None:
-            return Step(first=True, block_index=0, delta=usage, revised=bool(usage))
-        if usage == last:
-            return Step(first=False, block_index=before, delta=NO_USAGE, revised=False)
-        return Step(first=False, block_index=before, delta=usage - last, revised=True)
+            return Step(first=True, block_index=0, delta=usage)
+        return Step(first=False, block_index=before, delta=NO_USAGE if usage == last else usage - last)
 
     def state(self) -> list[list[Any]]:
         """Plain rows to begin with another time."""
-        return [[name, blocks, *usage.numbers(), usage.model] for name, (blocks, usage) in self._open.items()]
+        return [[name, blocks, list(usage.numbers()), usage.model] for name, (blocks, usage) in self._open.items()]
