@@ -1,12 +1,12 @@
-"""Kept source lines: what an imported line had beyond its projection, so that the line can be written again byte for byte.
+r"""Kept source lines: what an imported line had beyond its projection, so that the line can be written again byte for byte.
 
 A line is kept as its bytes with every long string that the projection also holds cut out and replaced by a reference to it; a long string
 that the projection does not hold goes out of line as a part, once per session by its hash. Cutting matches bytes, so joining is exact by
 construction: there is nothing to re-render and compare. Where a source escapes strings in its own way they are not found and simply stay.
 
 Format of ``Event.source``: one letter, then the content. ``L``: the line as it was, its newline implied. ``l``: bytes without newline.
-``R`` and ``r``: the same with references, ``\\x01<n>\\x02`` for the n-th long string of the projection in walk order and
-``\\x01@<64 hex digits>\\x02`` for the part of that sha256. Bytes 1 and 2 cannot be in valid JSON text; a line that has them stays whole.
+``R`` and ``r``: the same with references, ``\x01<n>\x02`` for the n-th long string of the projection in walk order and
+``\x01@<64 hex digits>\x02`` for the part of that sha256. Bytes 1 and 2 cannot be in valid JSON text; a line that has them stays whole.
 """
 
 from __future__ import annotations

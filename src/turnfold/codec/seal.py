@@ -58,7 +58,7 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
             event.message_count,
             event.turn_count,
             event.token_count,
-            usage.numbers() + (usage.model,) if usage else None,
+            (*usage.numbers(), usage.model) if usage else None,
         ),
     )
     data = event.data_raw

@@ -186,7 +186,7 @@ def fold_head(session_id: str, events: Iterable[Event], *, tenant: str = "defaul
         _apply(fields, entries, by_model, event, change)
         if ttl_s is not None:
             fields["expires_at_us"] = event.recorded_at_us + int(ttl_s * 1_000_000)
-    return build_head(session_id, tenant, incarnation, fields, entries.values(), by_model, ttl_s)
+    return build_head(session_id, tenant, incarnation, fields=fields, entries=entries.values(), by_model=by_model, ttl_s=ttl_s)
 
 
 def _apply(
@@ -217,6 +217,7 @@ def build_head(
     session_id: str,
     tenant: str,
     incarnation: str,
+    *,
     fields: dict[str, Any],
     entries: Iterable[Entry],
     by_model: dict[str, Usage],

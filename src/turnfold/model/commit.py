@@ -77,8 +77,10 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitCheck(msgspec.Struct, frozen=True, gc=False):
-    """Refuse the commit if the head's ``counter`` (``turn_count``, ``message_count``, ``branch_count``, ``checkpoint_count``, ``last_seq``)
-    would pass ``value``; the error names ``limit``."""
+    """Refuse the commit if a counter of the head would pass ``value``; the error names ``limit``.
+
+    Counters: ``turn_count``, ``message_count``, ``branch_count``, ``checkpoint_count``, ``last_seq``.
+    """
 
     limit: str
     counter: str

@@ -1,0 +1,169 @@
+"""The sessions of the house: `nox -l` lists them, `nox` runs what CI runs.
+
+Every session runs on the interpreter nox runs on; `nox -s tests -P 3.13` takes another one.
+A session whose subject is not in the tree says so and is skipped; what is there must pass.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["ci"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PYTHON_FOLDERS = ("src", "tests", "tools", "benchmarks", "examples")
+
+# The order of a CI run: what fails fast first, the tests last so that their closing line ends the output.
+CI_SESSIONS = ("lint", "types", "sync", "docs", "examples", "wheel", "tests")
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install Turnfold in place together with dependency groups of pyproject.toml."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def _require(session: nox.Session, path: str) -> None:
+    """Skip the session where its subject is not in the tree."""
+    if not (ROOT / path).exists():
+        session.skip(f"{path} is not in the tree")
+
+
+def _checked_paths() -> list[str]:
+    return [name for name in (*PYTHON_FOLDERS, "noxfile.py") if (ROOT / name).exists()]
+
+
+def _ruff(session: nox.Session) -> None:
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(default=False)
+def ci(session: nox.Session) -> None:
+    """Run everything a change must pass."""
+    for name in CI_SESSIONS:
+        session.notify(name)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    _ruff(session)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy strict, and the public types with pyright too."""
+    _install(session, "types")
+    session.run("mypy", *_checked_paths())
+    if (ROOT / "tests/types").is_dir():
+        session.run("pyright")
+
+
+@nox.session
+def sync(session: nox.Session) -> None:
+    """Check that the generated sync twins are those of the async source."""
+    _require(session, "tools/make_sync.py")
+    _install(session, "lint")  # the generator formats what it writes
+    session.run("python", "tools/make_sync.py", "--check")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests but the load tests."""
+    _install(session, "test")
+    session.run("pytest", "-m", "not load", *session.posargs)
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Check what can be checked in under a minute: lint, types, tests that are neither slow nor crash."""
+    _install(session, "dev")
+    _ruff(session)
+    session.run("mypy", *_checked_paths())
+    session.run("pytest", "-q", "-m", "not slow and not crash and not load", *session.posargs)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Run the shipped contract suite on every store at hand."""
+    _require(session, "tests/contract")
+    _install(session, "test")
+    session.run("pytest", "tests/contract", *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill processes at every moment and see that nothing acknowledged is lost."""
+    _require(session, "tests/crash")
+    _install(session, "test")
+    session.run("pytest", "-m", "crash", *session.posargs)
+
+
+@nox.session
+def load(session: nox.Session) -> None:
+    """Run the load tests: many processes, gigabytes."""
+    _require(session, "tests/load")
+    _install(session, "test")
+    session.run("pytest", "-m", "load", "--timeout=1800", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation with warnings as errors and run its examples."""
+    _install(session, "docs")
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every example in a directory and with a store of its own."""
+    _require(session, "examples")
+    _install(session)
+    for script in sorted((ROOT / "examples").glob("[!_]*.py")):
+        with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
+            session.run("python", str(script), env={"TURNFOLD_STORE": f"sqlite:///{scratch}/example.db"})
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it in a clean environment away from the source and use it."""
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", "dist", silent=True)
+    (built,) = (ROOT / "dist").glob("*.whl")
+    with tempfile.TemporaryDirectory() as scratch:
+        clean = Path(scratch) / "venv"
+        session.run("python", "-m", "venv", str(clean))
+        python = str(clean / "bin" / "python")
+        # First as a user gets it: the wheel and its dependencies alone.
+        session.run(python, "-m", "pip", "install", "-q", str(built), external=True)
+        shutil.copytree(ROOT / "tests/wheel", Path(scratch) / "smoke")
+        with session.chdir(scratch):
+            env = {"PYTHONPATH": None, "TURNFOLD_STORE": f"sqlite:///{scratch}/wheel.db"}
+            session.run(python, "-c", "import turnfold; print(turnfold.__file__)", external=True, env=env)
+            if (ROOT / "src/turnfold/cli").is_dir():
+                session.run(str(clean / "bin" / "turnfold"), "version", external=True, env=env)
+            session.run(python, "-m", "pip", "install", "-q", "pytest", external=True)
+            session.run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "smoke", external=True, env=env)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the floors and the peers, and print the ratios."""
+    _require(session, "benchmarks")
+    _install(session)
+    peers = ROOT / "benchmarks/requirements.txt"
+    if peers.exists():
+        session.install("-r", str(peers))
+    os.environ.setdefault("PYTHONHASHSEED", "0")  # series must differ by the code alone
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,0 +1,1 @@
+"""Orchestration: read → pure decision → one store operation (floor F5)."""
