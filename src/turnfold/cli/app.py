@@ -47,12 +47,12 @@ class App:
             yield client
 
     @contextmanager
-    def session(self, prefix: str) -> Iterator[tuple[Client, Session]]:
-        """Open the one session whose id is, or begins with, ``prefix``."""
+    def session(self, prefix: str, *, branch: str | None = None) -> Iterator[tuple[Client, Session]]:
+        """Open the one session whose id is, or begins with, ``prefix``; ``branch`` pins the handle to it."""
         from turnfold.cli.resolve import session_id
 
         with self.client() as client:
-            yield client, client.open(session_id(client, prefix), create=False)
+            yield client, client.open(session_id(client, prefix), create=False, branch=branch)
 
 
 pass_app = click.make_pass_decorator(App, ensure=True)
@@ -76,7 +76,11 @@ class Group(click.Group):
 def common_params() -> list[click.Parameter]:
     """Return --store, --owner, --tenant and --debug; given twice, the one after the subcommand wins."""
     return [
-        _common("--store", metavar="URL", help="Where the sessions are, e.g. sqlite:///agent.db (default: TURNFOLD_STORE, else your data directory)."),
+        _common(
+            "--store",
+            metavar="URL",
+            help="Where the sessions are, e.g. sqlite:///agent.db (default: TURNFOLD_STORE, else your data directory).",
+        ),
         _common("--owner", metavar="NAME", help="See only this owner's sessions."),
         _common("--tenant", metavar="NAME", help="Isolation boundary to work in (default: default)."),
         _common("--debug", is_flag=True, default=None, help="Show the traceback of an unexpected error."),

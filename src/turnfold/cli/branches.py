@@ -72,13 +72,12 @@ def branch_switch(app: App, session: str, name: str, *, as_json: bool) -> None:
 @command("checkpoint")
 @session_argument
 @click.argument("name", metavar="NAME")
-@click.option("--at", "at_seq", type=click.IntRange(1), metavar="SEQ", help="This place instead of the end.")
 @json_option()
-def checkpoint(app: App, session: str, name: str, *, at_seq: int | None, as_json: bool) -> None:
-    """Name a place to come back to."""
+def checkpoint(app: App, session: str, name: str, *, as_json: bool) -> None:
+    """Name a place to come back to: the end of the active branch."""
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
-        mark = handle.checkpoint(name) if at_seq is None else handle.checkpoint(name, at=at_seq)
+        mark = handle.checkpoint(name)
         if as_json:
             out.json({"session_id": handle.id, "name": mark.name, "branch": mark.branch, "seq": mark.seq})
         else:
@@ -96,8 +95,9 @@ def restore(app: App, session: str, name: str, *, as_json: bool) -> None:
     """
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
-        restored = handle.restore(name)
+        handle.restore(name)
+        branch = handle.info().active_branch
         if as_json:
-            out.json({"session_id": handle.id, "active_branch": restored.branch})
+            out.json({"session_id": handle.id, "active_branch": branch})
         else:
-            out.line(f"{handle.id} goes on from {name} on branch {restored.branch}")
+            out.line(f"{handle.id} goes on from {name} on branch {branch}")

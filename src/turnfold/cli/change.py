@@ -22,9 +22,7 @@ def tag(app: App, session: str, tags: tuple[str, ...], *, removed: tuple[str, ..
     """Add or remove tags of a session; without any, print its tags."""
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
-        if tags or removed:
-            kept = [one for one in handle.info().tags if one not in removed]
-            handle.update(tags=list(dict.fromkeys([*kept, *tags])))
+        handle.tag(*tags, remove=removed)
         now = list(handle.info().tags)
         if as_json:
             out.json({"session_id": handle.id, "tags": now})
@@ -35,7 +33,13 @@ def tag(app: App, session: str, tags: tuple[str, ...], *, removed: tuple[str, ..
 
 @command("close")
 @session_argument
-@click.option("--reason", default="completed", show_default=True, metavar="REASON", help="How it ended: completed, failed, cancelled, archive, timeout.")
+@click.option(
+    "--reason",
+    default="completed",
+    show_default=True,
+    metavar="REASON",
+    help="How it ended: completed, failed, cancelled, archive, timeout.",
+)
 @click.option("--error", metavar="TEXT", help="What went wrong, for --reason failed.")
 @json_option()
 def close(app: App, session: str, *, reason: str, error: str | None, as_json: bool) -> None:

@@ -65,7 +65,9 @@ def _usage(error: click.ClickException) -> int:
 def _unexpected(error: Exception, app: App) -> int:
     _tell(f"internal_error: {type(error).__name__}: {error}")
     if not _traceback(app):
-        _tell("hint: this is a fault of turnfold; run again with --debug and report what it prints, and `turnfold doctor`, as an issue of the project")
+        _tell(
+            "hint: this is a fault of turnfold; run again with --debug and report what it prints, and `turnfold doctor`, as an issue of the project"
+        )
     return EXIT_INTERNAL
 
 

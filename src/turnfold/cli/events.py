@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from turnfold.cli.app import App, command, json_option, jsonl_option, session_argument
-from turnfold.cli.out import Column, Out
+from turnfold.cli.out import Column, Out, note
 from turnfold.cli.safe import shorten
 from turnfold.cli.words import moment
 from turnfold.limits import READ_CHUNK_EVENTS
@@ -19,10 +19,15 @@ from turnfold.model.message import decode_message
 if TYPE_CHECKING:
     from turnfold.client import Session
 
-COLUMNS: Final = (Column("seq", right=True), Column("at", style="dim"), Column("branch"), Column("type", style="cyan"), Column("", flexible=True))
+COLUMNS: Final = (
+    Column("seq", right=True),
+    Column("at", style="dim"),
+    Column("branch"),
+    Column("type", style="cyan"),
+    Column("", flexible=True),
+)
 SUMMARY_CHARS: Final = 160
-WAIT_S: Final = 1.0
-"""How long one turn of ``follow`` waits before it looks whether it was interrupted."""
+ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired", "archived"})
 
 
 @command("events")
@@ -57,17 +62,16 @@ def follow(app: App, session: str, *, after: int | None, wait_s: float | None, a
     with app.session(session) as (_, handle):
         cursor = handle.info().last_seq if after is None else after
         app.interrupted = _go_on(handle, cursor)
-        while True:
-            before = cursor
-            for event in handle.follow(after=cursor, wait_s=WAIT_S if wait_s is None else wait_s):
-                _print(out, event)
-                cursor = event.seq
-                app.interrupted = _go_on(handle, cursor)
-            if wait_s is not None and cursor == before:
-                return
+        for event in handle.follow(after=cursor, wait_s=wait_s):
+            _print(out, event)
+            app.interrupted = _go_on(handle, event.seq)
+        if (status := handle.info().status) in ENDED:
+            note(f"the session is {status}; nothing follows")
 
 
-def walk(handle: Session, *, after: int = 0, limit: int | None = None, types: tuple[str, ...] = (), branch: str | None = None) -> Iterator[Event]:
+def walk(
+    handle: Session, *, after: int = 0, limit: int | None = None, types: tuple[str, ...] = (), branch: str | None = None
+) -> Iterator[Event]:
     """Yield events page by page until ``limit`` (None: all)."""
     chosen: dict[str, Any] = {"types": list(types)} if types else {}
     if branch is not None:

@@ -13,7 +13,13 @@ from turnfold.cli.words import short_number, size
 from turnfold.model.message import Message
 from turnfold.model.parts import AnyPart
 
-ROLE_STYLES: Final = {"user": "bold cyan", "assistant": "bold green", "tool": "bold yellow", "system": "bold magenta", "developer": "bold magenta"}
+ROLE_STYLES: Final = {
+    "user": "bold cyan",
+    "assistant": "bold green",
+    "tool": "bold yellow",
+    "system": "bold magenta",
+    "developer": "bold magenta",
+}
 TOOL_LINES: Final = 12
 """Lines of a tool call or result that are shown unless all is asked for."""
 TOOL_CHARS: Final = 2_000
@@ -98,7 +104,9 @@ def _indented(text: str, *, full: bool) -> str:
     out = "\n".join("  " + line for line in shown)
     if full or (len(cut) == len(text) and left <= 0):
         return out
-    return out + (f"\n  … {left} more lines, --full shows them" if left > 0 else f"\n  … {len(text) - len(cut)} more characters, --full shows them")
+    return out + (
+        f"\n  … {left} more lines, --full shows them" if left > 0 else f"\n  … {len(text) - len(cut)} more characters, --full shows them"
+    )
 
 
 def _json(value: Any) -> str:

@@ -69,13 +69,21 @@ class Out:
         """Print something made of safe ``Text`` objects."""
         self.console.print(renderable)
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-        """Print rows: a table on a terminal, else tab-separated values without a heading."""
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, aligned: bool = False) -> None:
+        """Print rows: a table on a terminal, else tab-separated values without a heading.
+
+        Args:
+            columns: Headings and how to show them.
+            rows: A cell per column.
+            aligned: The rows are for a reader in a pipe too: print padded columns with their headings there.
+        """
         if self.terminal:
-            self.show(_rich_table(columns, rows, title))
+            self.show(_rich_table(columns, rows))
             return
-        for row in rows:
-            sys.stdout.write("\t".join(safe_line("" if cell is None else cell) for cell in row) + "\n")
+        cells = ([safe_line("" if cell is None else cell) for cell in row] for row in rows)
+        lines = _padded(columns, list(cells)) if aligned else ("\t".join(row) for row in cells)
+        for line in lines:
+            sys.stdout.write(line + "\n")
 
     def pairs(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Print names and values, one pair per line."""
@@ -105,13 +113,15 @@ def console_on(stream: IO[str]) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False, no_color=bool(os.environ.get("NO_COLOR")) or None)
 
 
-def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[object]], title: str | None) -> RenderableType:
+def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     headed = any(column.title for column in columns)
-    table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False, title=title, title_justify="left", padding=(0, 1))
+    table = Table(
+        box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False, padding=(0, 1)
+    )
     for column in columns:
         table.add_column(
             column.title,
@@ -125,6 +135,15 @@ def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[object]], tit
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else shorten(cell, 2_000)) for cell in row))
     return table
+
+
+def _padded(columns: Sequence[Column], rows: list[list[str]]) -> Iterator[str]:
+    """Yield heading and rows with each column as wide as its widest cell."""
+    rows = [[column.title for column in columns], *rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
+    for row in rows:
+        cells = (cell.rjust(width) if column.right else cell.ljust(width) for cell, width, column in zip(row, widths, columns, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def _forgive(stream: IO[str]) -> None:

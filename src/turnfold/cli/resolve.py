@@ -27,7 +27,7 @@ def session_id(client: Client, prefix: str) -> str:
     """
     if not prefix:
         raise InvalidInput("the session id is empty", hint="turnfold ls shows the ids")
-    page = client.sessions(id_prefix=prefix, limit=CANDIDATES_MAX)
+    page = client.sessions(prefix=prefix, limit=CANDIDATES_MAX)
     ids = [info.id for info in page.items]
     if prefix in ids or not ids:
         return prefix

@@ -1,4 +1,4 @@
-"""Make imported text harmless before it is printed. Everything that a command writes passes here.
+r"""Make imported text harmless before it is printed. Everything that a command writes passes here.
 
 Theory of operation. Session files hold what web pages, tools and models wrote, so they may hold terminal commands: an escape sequence can
 set the clipboard (OSC 52), hide a link's target (OSC 8), move the cursor over what was printed or answer on the user's behalf; a bidi
@@ -9,7 +9,7 @@ override or a zero-width character makes text look like what it is not. Two rule
 - What cannot be seen is shown by its name: ``␛`` for ESC, ``⟨U+202E⟩`` for a right-to-left override. Joiners stay only between the
   non-ASCII characters that need them (emoji, Persian).
 
-JSON output keeps every character, written as ``\\uXXXX`` where printing it would be unsafe.
+JSON output keeps every character, written as ``\uXXXX`` where printing it would be unsafe.
 Rich markup is never interpreted: text goes to rich as ``Text`` objects only.
 """
 
@@ -32,7 +32,7 @@ _FOLD = re.compile(r"[ \t]*[\n\t]\s*")
 
 
 def safe(text: object) -> str:
-    """Return text that a terminal can only show. Newlines and tabs stay; ``\\r\\n`` becomes a newline.
+    """Return text that a terminal can only show. Newlines and tabs stay; a CR LF becomes a newline.
 
     Args:
         text: Any text; other objects are taken by their ``str``.

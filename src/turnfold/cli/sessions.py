@@ -69,16 +69,23 @@ def walk(client: Client, limit: int | None, **chosen: Any) -> Iterator[SessionIn
             return
 
 
-def print_sessions(out: Out, infos: Sequence[SessionInfo]) -> None:
-    """Print sessions as a table, or as whole ids and plain numbers in a pipe."""
-    if not out.terminal:
+def print_sessions(out: Out, infos: Sequence[SessionInfo], *, aligned: bool = False) -> None:
+    """Print sessions as a table, or in a pipe with whole ids: plain numbers between tabs, or (``aligned``) as people read them."""
+    if not out.terminal and aligned:
+        now = now_us()
+        out.table(COLUMNS, (list(_cells(info, info.id, now).values()) for info in infos), aligned=True)
+    elif not out.terminal:
         out.table(COLUMNS, (_plain(info) for info in infos))
     elif infos:
         from turnfold.cli.out import styled
 
         short = short_ids([info.id for info in infos])
         now = now_us()
-        unused = {column for column, used in (("cost", any(i.usage.cost_microusd for i in infos)), ("tokens", any(i.usage for i in infos))) if not used}
+        unused = {
+            column
+            for column, used in (("cost", any(i.usage.cost_microusd for i in infos)), ("tokens", any(i.usage for i in infos)))
+            if not used
+        }
         columns = [column for column in COLUMNS if column.title not in unused]
         rows = []
         for info in infos:

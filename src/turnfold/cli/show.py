@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,6 @@ from turnfold.cli.messages import print_message
 from turnfold.cli.out import Out, note
 from turnfold.cli.sessions import title_of
 from turnfold.cli.words import count, moment, short_number
-from turnfold.model.message import Message
 
 if TYPE_CHECKING:
     from turnfold.client import Session
@@ -38,29 +37,24 @@ def show(
 ) -> None:
     """Print the conversation of a session."""
     out = app.out(as_json=as_json, as_jsonl=as_jsonl)
-    with app.session(session) as (_, handle):
-        messages = _messages(handle, branch=branch, at_seq=at_seq, last=last)
+    with app.session(session, branch=branch) as (_, handle):
+        messages = handle.messages(last=last, at=at_seq)
         if as_jsonl:
             out.jsonl(message.to_dict() for message in messages)
         elif as_json:
             out.json({"session": handle.info().to_dict(), "messages": [message.to_dict() for message in messages]})
         else:
-            _heading(out, handle)
+            _heading(out, handle, branch)
             for message in messages:
                 print_message(out, message, full=full)
             if not messages:
                 note("no messages here")
 
 
-def _messages(handle: Session, *, branch: str | None, at_seq: int | None, last: int | None) -> list[Message]:
-    chosen: dict[str, Any] = {name: value for name, value in (("branch", branch), ("at", at_seq), ("last", last)) if value is not None}
-    return list(handle.messages(**chosen))
-
-
-def _heading(out: Out, handle: Session) -> None:
+def _heading(out: Out, handle: Session, branch: str | None) -> None:
     info = handle.info()
     out.line(title_of(info), "bold")
-    facts = [info.id, info.agent, info.status, f"branch {info.active_branch}" if info.branch_count > 1 else "", moment(info.created_at_us)]
+    facts = [info.id, info.agent, info.status, f"branch {branch or info.active_branch}" if info.branch_count > 1 else "", moment(info.created_at_us)]
     facts += [f"{short_number(info.usage.total_tokens)} tokens" if info.usage else "", " ".join(f"[{tag}]" for tag in info.tags)]
     out.line(" · ".join(fact for fact in facts if fact), "dim")
     out.line()
@@ -80,12 +74,14 @@ def diff(app: App, session: str, first: str, second: str, *, full: bool, as_json
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
         found = handle.diff(first, second)
+        sides = ((first, found.ours), (second, found.theirs))
         if as_json:
-            out.json(found.to_dict())
+            branches = {name: [message.to_dict() for message in messages] for name, messages in sides}
+            out.json({"session_id": handle.id, "base_seq": found.base_seq, "branches": branches})
             return
-        out.line(f"{count(found.common_count, 'message')} in common, parting after #{found.fork_seq}", "dim")
-        out.line()
-        for name, messages in ((first, found.only_first), (second, found.only_second)):
+        out.line(f"the same up to #{found.base_seq}" if found.base_seq else "nothing in common", "dim")
+        for name, messages in sides:
+            out.line()
             out.line(f"only in {name}: {count(len(messages), 'message')}", "bold")
             out.line()
             for message in messages:

@@ -50,7 +50,7 @@ def tree(app: App, session: str, *, as_json: bool) -> None:
 
 def children_of(client: Client, parent_id: str) -> list[SessionInfo]:
     """Return the sessions that name this one as their parent (subagents, forks), newest first."""
-    return list(client.sessions(parent_id=parent_id, limit=1_000).items)
+    return list(client.sessions(parent=parent_id, limit=1_000).items)
 
 
 def draw(info: SessionInfo, branches: Sequence[Branch], marks: Sequence[Checkpoint], children: Sequence[SessionInfo]) -> Node:
@@ -59,7 +59,9 @@ def draw(info: SessionInfo, branches: Sequence[Branch], marks: Sequence[Checkpoi
     root.below.append(_branch(MAIN, info, branches, marks))
     for child in children:
         relation = (child.parent or {}).get("relation", "child")
-        root.below.append(Node(f"{relation}: {child.title or '(untitled)'}  {child.id}  {count(child.message_count, 'message')}", "magenta"))
+        root.below.append(
+            Node(f"{relation}: {child.title or '(untitled)'}  {child.id}  {count(child.message_count, 'message')}", "magenta")
+        )
     return root
 
 
@@ -92,7 +94,9 @@ def _print(out: Out, root: Node) -> None:
 def _dict(info: SessionInfo, branches: Sequence[Branch], marks: Sequence[Checkpoint], children: Sequence[SessionInfo]) -> dict[str, Any]:
     return {
         "session": info.to_dict(),
-        "branches": [{"name": b.name, "parent": b.parent, "fork_seq": b.fork_seq, "active": b.name == info.active_branch} for b in branches],
+        "branches": [
+            {"name": b.name, "parent": b.parent, "fork_seq": b.fork_seq, "active": b.name == info.active_branch} for b in branches
+        ],
         "checkpoints": [{"name": m.name, "branch": m.branch, "seq": m.seq} for m in marks],
         "children": [child.to_dict() for child in children],
     }
