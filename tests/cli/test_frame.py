@@ -60,7 +60,9 @@ def test_version_and_help_load_neither_rich_nor_a_store() -> None:
         "print([name for name in sys.modules if name.split('.')[0] in {'rich', 'sqlite3', 'asyncio'}], file=sys.stderr)"
     )
     for argument in ("version", "--help"):
-        done = subprocess.run([sys.executable, "-c", code, argument], env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, argument], env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, check=True
+        )
         assert done.stderr.strip() == "[]"
 
 
@@ -70,7 +72,9 @@ def test_an_unknown_command_is_answered_with_the_nearest(program: Program) -> No
     assert result.stderr == "invalid_input: there is no command 'serch'; did you mean search?\nhint: turnfold --help\n"
 
 
-@pytest.mark.parametrize("args", [["ls", "--nope"], ["ls", "--limit", "0"], ["show"], ["events", "x", "--after", "-1"], ["ls", "--json", "--jsonl"]])
+@pytest.mark.parametrize(
+    "args", [["ls", "--nope"], ["ls", "--limit", "0"], ["show"], ["events", "x", "--after", "-1"], ["ls", "--json", "--jsonl"]]
+)
 def test_wrong_usage_is_status_2_with_a_hint(program: Program, args: list[str]) -> None:
     result = program.run(*args, status=2)
     assert result.stderr.startswith("invalid_input: ")
@@ -79,7 +83,11 @@ def test_wrong_usage_is_status_2_with_a_hint(program: Program, args: list[str]) 
 
 def test_store_counts_before_and_after_the_command(program: Program, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = f"sqlite:///{tmp_path_factory.mktemp('other')}/other.db"
-    for args in (["--store", other, "store", "info"], ["store", "info", "--store", other], ["--store", "nope://x", "store", "info", "--store", other]):
+    for args in (
+        ["--store", other, "store", "info"],
+        ["store", "info", "--store", other],
+        ["--store", "nope://x", "store", "info", "--store", other],
+    ):
         assert "other.db" in json.dumps(program.json(*args))
 
 

@@ -15,8 +15,9 @@ import click
 from turnfold import __version__
 from turnfold.cli.app import App, command, json_option
 from turnfold.cli.out import Column, Out
-from turnfold.cli.words import count
+from turnfold.cli.words import count, public_url
 from turnfold.errors import TurnfoldError
+from turnfold.ids import new_id
 
 if TYPE_CHECKING:
     from turnfold.client import Client
@@ -33,6 +34,8 @@ EXTRAS: Final = {
 }
 """The optional extras and the modules that each brings."""
 EXIT_PROBLEM: Final = 1
+SEARCH_FOLLOWER: Final = "search"
+LAG_LOOK_MAX: Final = 1_000
 
 
 class Finding(NamedTuple):
@@ -71,3 +74,67 @@ def installation() -> Iterator[Finding]:
     yield Finding("ok", "extras installed", ", ".join(present) or "none")
     if absent:
         yield Finding("note", "extras absent", f"{', '.join(absent)}  (pip install 'turnfold[NAME]')")
+
+
+def store(app: App) -> Iterator[Finding]:
+    """Where the store is, what it can do, whether it is well and takes writes; whose sessions are seen."""
+    try:
+        with app.client() as client:
+            yield from _store(client)
+            yield from _scope(client)
+    except TurnfoldError as error:
+        yield Finding("problem", "store", f"{error.code}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+
+
+def _store(client: Client) -> Iterator[Finding]:
+    yield Finding("ok", "store", public_url(client.store.url))
+    yield Finding("ok", "capabilities", ", ".join(sorted(client.store.capabilities)) or "none")
+    report = client.store.check()
+    for name, value in report.facts.items():
+        yield Finding("ok", name.replace("_", " "), str(value))
+    for problem in report.problems:
+        yield Finding("problem", "damage", problem)
+    yield _writable(client)
+    yield _lag(client)
+    from turnfold.config import load_config
+
+    if load_config().integrity_key is None:
+        yield Finding("note", "integrity key", "none: verify detects corruption, not an attacker (TURNFOLD_INTEGRITY_KEY sets one)")
+    else:
+        yield Finding("ok", "integrity key", "set")
+
+
+def _writable(client: Client) -> Finding:
+    """Write a session of our own and delete it again: nothing else proves that the store takes writes."""
+    name = f"turnfold-doctor-{new_id()}"
+    try:
+        client.open(name, agent="turnfold-doctor", persist=True)
+        client.delete(name)
+    except TurnfoldError as error:
+        return Finding("problem", "writable", f"{error.code}: {error.message}")
+    return Finding("ok", "writable", "yes")
+
+
+def _lag(client: Client) -> Finding:
+    lagging = sum(1 for _ in client.store.changed_sessions(SEARCH_FOLLOWER, LAG_LOOK_MAX))
+    if not lagging:
+        return Finding("ok", "search index", "up to date")
+    more = " or more" if lagging == LAG_LOOK_MAX else ""
+    return Finding("note", "search index", f"{count(lagging, 'session')}{more} behind; the next search catches up")
+
+
+def _scope(client: Client) -> Iterator[Finding]:
+    if client.owner is None:
+        yield Finding("note", "scope", f"this client is bound to no owner and sees the whole tenant {client.tenant!r} (--owner narrows it)")
+    else:
+        yield Finding("ok", "scope", f"owner {client.owner!r} in tenant {client.tenant!r}")
+
+
+def _print(out: Out, found: list[Finding]) -> None:
+    if not out.terminal:
+        out.table((Column(""), Column(""), Column("")), found)
+        return
+    from turnfold.cli.out import styled
+
+    rows = ((styled(*MARKS[one.state]), one.name, one.value) for one in found)
+    out.table((Column(""), Column("", style="dim"), Column("")), rows)

@@ -34,7 +34,14 @@ INTERRUPTED: Final = "interrupted; what came in is kept, run the same command ag
 
 @command("import")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
-@click.option("--format", "format_name", default="auto", show_default=True, metavar="FORMAT", help="claude-code, codex; auto looks at each file's content.")
+@click.option(
+    "--format",
+    "format_name",
+    default="auto",
+    show_default=True,
+    metavar="FORMAT",
+    help="claude-code, codex; auto looks at each file's content.",
+)
 @json_option("Print one JSON object: what came in and what became of each file.")
 def import_(app: App, paths: tuple[Path, ...], *, format_name: str, as_json: bool) -> None:
     """Bring in sessions of Claude Code, Codex and other tools.

@@ -119,9 +119,7 @@ def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> 
     from rich.text import Text
 
     headed = any(column.title for column in columns)
-    table = Table(
-        box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False, padding=(0, 1)
-    )
+    table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False, padding=(0, 1))
     for column in columns:
         table.add_column(
             column.title,
@@ -154,19 +152,19 @@ def _forgive(stream: IO[str]) -> None:
 
 
 @contextmanager
-def progress(label: str, total: float | None = None) -> Iterator[Progress]:
+def progress(label: str, total: float | None = None, *, unit: Literal["bytes", "sessions"] = "bytes") -> Iterator[Progress]:
     """Show a bar on stderr while the block runs, if that is a terminal."""
     if not sys.stderr.isatty():
         yield Progress()
         return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as RichProgress
 
+    counted = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        DownloadColumn(),
-        TimeRemainingColumn(),
+        counted,
         TextColumn("{task.fields[note]}", markup=False),
     )
     with RichProgress(*columns, console=console_on(sys.stderr), transient=True) as bar:
@@ -182,6 +180,6 @@ class Progress:
         self._update = update
 
     def at(self, done: float, total: float | None = None, text: object = "") -> None:
-        """Move to ``done`` of ``total`` (bytes) and show a short text beside the bar."""
+        """Move to ``done`` of ``total`` and show a short text beside the bar."""
         if self._update is not None:
             self._update(completed=done, total=total, note=shorten(text, 40))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -58,3 +59,20 @@ def age(at_us: int, now_us: int) -> str:
 def moment(at_us: int) -> str:
     """Return date and time to the second, UTC."""
     return datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+_SECRET = re.compile(r"(?i)(pass|secret|token|key|credential|signature)")
+
+
+def public_url(url: str) -> str:
+    """Return a store's URL without credentials: user information and secret options become ``***``."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        authority = "***@" + authority.rpartition("@")[2]
+    path, mark, query = path.partition("?")
+    options = (option.partition("=") for option in query.split("&") if option)
+    shown = "&".join(name + equals + ("***" if value and _SECRET.search(name) else value) for name, equals, value in options)
+    return f"{scheme}://{authority}{slash}{path}{mark}{shown}"

@@ -18,7 +18,11 @@ def tombstone_of(event: Event) -> bytes:
     """Return the payload that replaces an event's."""
     data: Any = event.data
     if event.type in {MESSAGE, "context"} and isinstance(data, dict):
-        parts = [{name: part[name] for name in _PAIRED[part["type"]] if name in part} for part in data.get("parts", ()) if part["type"] in _PAIRED]
+        parts = [
+            {name: part[name] for name in _PAIRED[part["type"]] if name in part}
+            for part in data.get("parts", ())
+            if part["type"] in _PAIRED
+        ]
         return msgspec.json.encode({"role": data.get("role", "user"), "parts": parts, "ext": REDACTED})
     if event.type == "state.set" and isinstance(data, dict):
         removed = [*data.get("values", {}), *data.get("removed", ())]

@@ -180,4 +180,3 @@ def _unborn(key: SessionKey, genesis: Genesis) -> Head:
         updated_at_us=genesis.event.at_us,
     )
     return Head(info=info, entries=(), ttl_s=genesis.ttl_s)
-
