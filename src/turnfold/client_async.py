@@ -15,12 +15,11 @@ from turnfold.engine.scopes import make_genesis, refuse_reserved
 from turnfold.engine.searching import SearchHit, query_terms, search
 from turnfold.engine.usage import BY, By, UsageRow, roll_up
 from turnfold.engine.verify import Verified, verify_session
-from turnfold.errors import InvalidInput, NotFound, SessionNotFound
+from turnfold.errors import InvalidInput, SessionNotFound
 from turnfold.ids import check_name, check_session_id
 from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model import event_types as t
-from turnfold.model.event import to_us
-from turnfold.model.event import Seal
+from turnfold.model.event import Seal, to_us
 from turnfold.model.page import Page
 from turnfold.model.query import SearchQuery, SessionQuery
 from turnfold.model.session import Lease, SessionInfo, SessionKey
@@ -155,7 +154,7 @@ class AsyncClient:
         genesis = make_genesis(data, context.key, owner_sessions_max=settings.owner_sessions_max)
         session = AsyncSession(context, key, owner=scope, genesis=genesis, branch=branch)
         if persist:
-            await session._commit(())  # noqa: SLF001  # the client makes its sessions
+            await session.persist()
         return session
 
     async def sessions(
@@ -306,6 +305,3 @@ class AsyncClient:
         context = self._context
         key = SessionKey(context.tenant, check_session_id(session_id))
         return await context.bridge.call(context.store.acquire_lease, key, check_name(holder, "holder"), ttl_s, owner=context.scope(owner))
-
-
-__all__ = ["AsyncClient", "NotFound"]
