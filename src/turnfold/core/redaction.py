@@ -64,27 +64,10 @@ def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
 _PAIRED = {"tool_call": ("type", "id", "name"), "tool_call_response": ("type", "id")}
 
 
-<<<<<<< HEAD
-def tombstone_of(event: Event) -> bytes:
-    """Return the payload that replaces an event's."""
-    data: Any = event.data
-    if event.type in {MESSAGE, "context"} and isinstance(data, dict):
-        parts = [
-            {name: part[name] for name in _PAIRED[part["type"]] if name in part}
-            for part in data.get("parts", ())
-            if part["type"] in _PAIRED
-        ]
-        return msgspec.json.encode({"role": data.get("role", "user"), "parts": parts, "ext": REDACTED})
-    if event.type == "state.set" and isinstance(data, dict):
-        removed = [*data.get("values", {}), *data.get("removed", ())]
-        return msgspec.json.encode({"removed": removed, "scope": data.get("scope", "session")})
-    return msgspec.json.encode(REDACTED)
-=======
 def _paired(data: dict[str, Any]) -> list[dict[str, Any]]:
     """What keeps calls and results together: their ids and names, without arguments and answers."""
     parts = [part for part in data.get("parts", ()) if isinstance(part, dict) and part.get("type") in _PAIRED]
     return [{name: part[name] for name in _PAIRED[part["type"]] if name in part} for part in parts]
->>>>>>> main
 
 
 def _updated(event: Event, data: dict[str, Any]) -> tuple[bytes, tuple[Entry, ...]]:
