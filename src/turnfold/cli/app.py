@@ -11,7 +11,7 @@ import click
 from turnfold.cli.out import Out
 
 if TYPE_CHECKING:
-    from turnfold.client import Client, Session
+    from turnfold import Client, Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ class App:
     @contextmanager
     def client(self) -> Iterator[Client]:
         """Connect as the options, the environment and the configuration file say; close at the end."""
-        from turnfold.connect import connect
+        from turnfold import connect
 
         chosen = {"tenant": self.tenant, "owner": self.owner}
         with connect(self.store, **{name: value for name, value in chosen.items() if value is not None}) as client:

@@ -17,7 +17,7 @@ from turnfold.model.event_types import MESSAGE
 from turnfold.model.message import decode_message
 
 if TYPE_CHECKING:
-    from turnfold.client import Session
+    from turnfold import Session
 
 COLUMNS: Final = (
     Column("seq", right=True),

@@ -13,7 +13,7 @@ from turnfold.cli.sessions import title_of
 from turnfold.cli.words import count, moment, short_number
 
 if TYPE_CHECKING:
-    from turnfold.client import Session
+    from turnfold import Session
 
 
 @command("show")
