@@ -114,11 +114,11 @@ def moment_of(text: str, now: int) -> datetime:
         InvalidInput: It is none of them.
     """
     number, unit = text[:-1], text[-1:]
-    if number.isdecimal() and unit in _UNITS:
-        return from_us(now) - timedelta(**{_UNITS[unit]: int(number)})
     try:
+        if number.isdecimal() and unit in _UNITS:
+            return from_us(now) - timedelta(**{_UNITS[unit]: int(number)})
         at = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(f"--since {text!r} is no time", hint="e.g. 2026-03-01, 2026-03-01T12:00 or 7d, 12h, 30m, 2w") from error
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
