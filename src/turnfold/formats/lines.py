@@ -34,21 +34,21 @@ def decode_line(data: bytes) -> tuple[Any, str | None]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = str(error)
     try:
-        value = _clean(json.loads(data))
+        value = clean(json.loads(data))
         _encode(value)
     except (ValueError, RecursionError, OverflowError, TypeError):
         return None, f"not JSON: {reason}"[:PROBLEM_CHARS_MAX]
     return value, None
 
 
-def _clean(value: Any) -> Any:
-    """Replace what JSON in UTF-8 cannot say."""
+def clean(value: Any) -> Any:
+    """Put U+FFFD in place of lone surrogates, which JSON in UTF-8 cannot say."""
     if isinstance(value, str):
         return _surrogate.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {clean(key): clean(item) for key, item in value.items()}
     return value
 
 
