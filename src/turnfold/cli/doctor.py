@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -54,7 +55,7 @@ def doctor(app: App, *, as_json: bool) -> None:
     The exit status is 1 when something is wrong.
     """
     out = app.out(as_json=as_json)
-    found = [*installation(), *store(app), *tools(app)]
+    found = [*installation(), *store(app)]
     if as_json:
         out.json({"ok": all(one.state != "problem" for one in found), "findings": [one._asdict() for one in found]})
     else:
@@ -82,6 +83,7 @@ def store(app: App) -> Iterator[Finding]:
         with app.client() as client:
             yield from _store(client)
             yield from _scope(client)
+            yield from _tools(client)
     except TurnfoldError as error:
         yield Finding("problem", "store", f"{error.code}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
 
@@ -121,6 +123,14 @@ def _lag(client: Client) -> Finding:
         return Finding("ok", "search index", "up to date")
     more = " or more" if lagging == LAG_LOOK_MAX else ""
     return Finding("note", "search index", f"{count(lagging, 'session')}{more} behind; the next search catches up")
+
+
+def _tools(client: Client) -> Iterator[Finding]:
+    found = Counter(name for name, _ in client.discover_files())
+    for name, number in sorted(found.items()):
+        yield Finding("ok", f"{name} files", f"{count(number, 'session file')} found; `turnfold import` brings in what is new")
+    if not found:
+        yield Finding("note", "tools' files", "no sessions of Claude Code or Codex found on this machine")
 
 
 def _scope(client: Client) -> Iterator[Finding]:

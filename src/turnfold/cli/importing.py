@@ -15,7 +15,7 @@ from turnfold.cli.sessions import print_sessions, walk
 from turnfold.cli.words import count, size
 
 if TYPE_CHECKING:
-    from turnfold.client import Client, FileImport, ImportResult
+    from turnfold import Client, FileImport, ImportResult
 
 COLUMNS: Final = (
     Column("format", style="cyan"),
@@ -70,13 +70,14 @@ def _run(client: Client, paths: Sequence[Path], format_name: str) -> tuple[Impor
         def told(at: Any) -> None:
             bar.at(at.bytes_done, at.bytes_total, Path(at.path).name)
 
-        result = client.import_files(list(paths) or None, format=format_name, on_progress=told)
+        chosen = None if format_name == "auto" else format_name
+        result = client.import_files(list(paths) or None, format=chosen, progress=told)
         if paths or result.files:
             return result, False
         from turnfold.data.sample import folders
 
         with folders() as sample:
-            return client.import_files(sample, format=format_name, on_progress=told), True
+            return client.import_files(sample, format=chosen, progress=told), True
 
 
 def _account(out: Out, files: Sequence[FileImport]) -> None:
