@@ -22,7 +22,9 @@ def filled(program: Program) -> Program:
         other = session.fork("cheaper", at=mark)
         other.append(tf.assistant("Both items, or one?"))
         client.open("ordinary", agent=NASTY[-10:], title=NASTY).append(tf.user(NASTY))
-        client.open("order-4711/subagents/a", agent="support", parent={"session_id": "order-4711", "relation": "subagent"}).append(tf.user("look"))
+        client.open("order-4711/subagents/a", agent="support", parent={"session_id": "order-4711", "relation": "subagent"}).append(
+            tf.user("look")
+        )
     return program
 
 
@@ -82,7 +84,9 @@ def test_show_of_a_place_a_branch_and_the_last(filled: Program) -> None:
 
 def test_a_unique_prefix_is_an_id_and_children_do_not_make_it_ambiguous(filled: Program) -> None:
     assert filled.json("show", "order-4")["session"]["id"] == "order-4711"
-    assert filled.json("show", "order-4711/")["session"]["id"] == "order-4711/subagents/a"
+    for name in ("order-4711/", "order-4711/subagents/a", "order-4/a", "ord/sub/a"):
+        assert filled.json("show", name)["session"]["id"] == "order-4711/subagents/a"
+    assert filled.run("show", "order-4/b", status=4).stderr.startswith("session_not_found: ")
 
 
 def test_an_ambiguous_prefix_lists_the_candidates(filled: Program) -> None:

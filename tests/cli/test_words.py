@@ -3,7 +3,7 @@
 import pytest
 
 from turnfold.cli.resolve import short_ids
-from turnfold.cli.words import age, count, moment, money, short_number, size
+from turnfold.cli.words import age, count, moment, money, public_url, short_number, size
 
 NOON_US = 1_772_452_800_000_000
 MINUTE_US = 60_000_000
@@ -41,9 +41,22 @@ def test_moments_and_counts() -> None:
 
 
 def test_short_ids_tell_sessions_apart() -> None:
-    ids = ["aaaaaaaa-1111", "aaaaaaaa-1122", "bbbbbbbb-1111", "cc", "bbbbbbbb-1111/subagents/x"]
+    ids = [
+        "aaaaaaaa-1111",
+        "aaaaaaaa-1122",
+        "bbbbbbbb-1111",
+        "cc",
+        "bbbbbbbb-1111/subagents/agent-0123456789",
+        "bbbbbbbb-1111/subagents/agent-012345xyz",
+    ]
     short = short_ids(ids)
-    assert short["aaaaaaaa-1111"] == "aaaaaaaa-111"
-    assert short["bbbbbbbb-1111"] == "bbbbbbbb"
-    assert short["cc"] == "cc"
-    assert len(set(short.values())) == len(ids)
+    assert list(short.values()) == ["aaaaaaaa-111", "aaaaaaaa-112", "bbbbbbbb", "cc", "bbbbbbbb/agent-0123456", "bbbbbbbb/agent-012345x"]
+
+
+def test_public_urls_hold_no_credentials() -> None:
+    assert (
+        public_url("postgresql://me:pw@db:5432/x?sslmode=require&password=pw") == "postgresql://***@db:5432/x?sslmode=require&password=***"
+    )
+    assert public_url("s3://bucket/p?endpoint=https://h&secret_access_key=abc") == "s3://bucket/p?endpoint=https://h&secret_access_key=***"
+    assert public_url("sqlite:////a/b.db?durability=full") == "sqlite:////a/b.db?durability=full"
+    assert public_url("memory://") == "memory://"

@@ -36,6 +36,7 @@ EXTRAS: Final = {
 """The optional extras and the modules that each brings."""
 EXIT_PROBLEM: Final = 1
 SEARCH_FOLLOWER: Final = "search"
+SEARCH_INDEX: Final = "search_index"
 LAG_LOOK_MAX: Final = 1_000
 
 
@@ -118,6 +119,8 @@ def _writable(client: Client) -> Finding:
 
 
 def _lag(client: Client) -> Finding:
+    if SEARCH_INDEX not in client.store.capabilities:
+        return Finding("ok", "search index", "none: this store is searched directly")
     lagging = sum(1 for _ in client.store.changed_sessions(SEARCH_FOLLOWER, LAG_LOOK_MAX))
     if not lagging:
         return Finding("ok", "search index", "up to date")

@@ -11,6 +11,7 @@ import click
 
 from turnfold.cli.app import App, command, json_option
 from turnfold.cli.out import Column, Out, note, progress
+from turnfold.cli.resolve import short_ids
 from turnfold.cli.sessions import print_sessions, walk
 from turnfold.cli.words import count, size
 
@@ -120,3 +121,6 @@ def _list(out: Out, client: Client) -> None:
     print_sessions(out, infos, aligned=True)
     if len(infos) == LISTED_MAX:
         out.line(f"the newest {LISTED_MAX}; `turnfold ls --all` lists all")
+    if infos:
+        first = short_ids([info.id for info in infos])[infos[0].id]
+        note(f"\nnext: turnfold show {first}   turnfold tree {first}   turnfold search TEXT   turnfold --help")

@@ -84,7 +84,11 @@ def store_info(app: App, *, as_json: bool) -> None:
     """Show where the store is, what it can do and how big it is."""
     out = app.out(as_json=as_json)
     with app.client() as client:
-        facts: dict[str, Any] = {"url": public_url(client.store.url), "capabilities": sorted(client.store.capabilities), **client.store.check().facts}
+        facts: dict[str, Any] = {
+            "url": public_url(client.store.url),
+            "capabilities": sorted(client.store.capabilities),
+            **client.store.check().facts,
+        }
         facts |= {"tenant": client.tenant, "owner": client.owner}
     if as_json:
         out.json(facts)

@@ -70,10 +70,10 @@ def walk(client: Client, limit: int | None, **chosen: Any) -> Iterator[SessionIn
 
 
 def print_sessions(out: Out, infos: Sequence[SessionInfo], *, aligned: bool = False) -> None:
-    """Print sessions as a table, or in a pipe with whole ids: plain numbers between tabs, or (``aligned``) as people read them."""
+    """Print sessions as a table, or in a pipe with whole ids between tabs or (``aligned``) as people read them."""
     if not out.terminal and aligned:
-        now = now_us()
-        out.table(COLUMNS, (list(_cells(info, info.id, now).values()) for info in infos), aligned=True)
+        short, now = short_ids([info.id for info in infos]), now_us()
+        out.table(COLUMNS, (list(_cells(info, short[info.id], now).values()) for info in infos), aligned=True)
     elif not out.terminal:
         out.table(COLUMNS, (_plain(info) for info in infos))
     elif infos:
