@@ -35,11 +35,11 @@ class Imported:
     title: str | None = None
     state: dict[str, Any] | None = None
 
-    def feed(self, lines: Iterable[bytes], *, finish: bool = True) -> None:
+    def feed(self, lines: Iterable[bytes], *, finish: bool = True, head: list[bytes] | None = None) -> None:
         """Import lines from where the state stands."""
         lines = list(lines)
         format_ = ClaudeCodeFormat()
-        info = format_.describe(self.path, lines)
+        info = format_.describe(self.path, lines if head is None else head)
         reader = format_.reader(self.path, info, self.state, self.places.get)
         for number, data in enumerate(lines, start=1):
             before = len(self.events)

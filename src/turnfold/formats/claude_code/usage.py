@@ -48,7 +48,7 @@ class Ledger:
     def __init__(self, rows: list[list[Any]]) -> None:
         self._open: dict[str, tuple[int, Usage]] = {}
         for message_id, blocks, numbers, model in rows:
-            self._open[message_id] = (blocks, Usage(*numbers[:6], model=model))
+            self._open[message_id] = (blocks, msgspec.structs.replace(Usage(*numbers), model=model))
 
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._open
