@@ -59,7 +59,7 @@ class EntryCases(ContractBase):
     def test_last_of_one_commit_wins(self) -> None:
         key = self.create()
         self.append(key, build.state_event(a=1), build.state_event(a=2), NewEvent(type="state.set", data={"removed": ["b"]}))
-        assert self.head(key).entries == (Entry("state", "a", b"2", 3, "main"),)
+        assert self.head(key).entries == (Entry("state", "a", b"2", 3, "main"), Entry("state", "b", None, 4, "main"))
 
     def test_state_is_keyed_by_branch(self) -> None:
         key = self.create()
@@ -86,7 +86,14 @@ class EntryCases(ContractBase):
         key = self.create()
         self.append(key, "a", NewEvent(type="pin", data={"target_seq": 2}), NewEvent(type="pin", data={"target_seq": 1}))
         self.append(key, NewEvent(type="unpin", data={"target_seq": 2}))
-        assert [(entry.kind, entry.name) for entry in self.head(key).entries] == [("pin", "1")]
+        assert [(entry.name, entry.value, entry.seq) for entry in self.head(key).entries] == [("1", b"1", 4), ("2", None, 5)]
+
+    def test_removed_branch_keyed_entries_stay_as_marks(self) -> None:
+        """A branch that forked before the removal must see that it has to look further."""
+        key = self.create()
+        self.append(key, build.state_event(a=1), build.branch_event("b", "main", 2), NewEvent(type="state.set", data={"removed": ["a"]}))
+        assert [entry for entry in self.head(key).entries if entry.kind == "state"] == [Entry("state", "a", None, 4, "main")]
+        assert self.head(key).entry("state", "a", "main") is None
 
     def test_checkpoints(self) -> None:
         key = self.create()
