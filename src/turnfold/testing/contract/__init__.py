@@ -29,6 +29,7 @@ from turnfold.testing.contract.reading import BranchCases, ReadCases, Visibility
 from turnfold.testing.contract.refusals import RefusalCases
 from turnfold.testing.contract.scoping import IncarnationCases, NameCases, ScopeCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
+from turnfold.testing.contract.views import ViewCases
 
 
 class StoreContract(
@@ -58,6 +59,7 @@ class StoreContract(
     EndCases,
     ListCases,
     SearchCases,
+    ViewCases,
 ):
     """All themes."""
 
