@@ -15,7 +15,7 @@ from itertools import islice
 
 import msgspec
 
-from turnfold.core.branches import Segment, segments
+from turnfold.core.branches import Segment, view_of
 from turnfold.core.checks import check_lease_ttl, check_owner, not_found
 from turnfold.core.filtering import bounds, check_page_limit, filters_nothing, matches, sees, through
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
@@ -156,7 +156,7 @@ class MemoryStore:
         check_page_limit(query.limit)
         with self._lock:
             session = self._find(query.key, query.owner, query.incarnation)
-            view = None if query.branch is None else segments(session.branch_table(), query.branch)
+            view = view_of(session.branch_table(), query.branch, session.active_branch)
             last_seq = len(session.events)
             first, last = bounds(query, last_seq)
             found = _select(session, query, view, first, last)
@@ -428,7 +428,7 @@ def _select(session: MemorySession, query: EventQuery, view: tuple[Segment, ...]
     """Up to ``limit + 1`` matching events in the asked order."""
     places = session.places(first, last, descending=query.descending)
     events: Iterator[Event] = map(session.stored, places)
-    if not filters_nothing(query):
+    if not filters_nothing(query, view):
         events = (event for event in events if matches(query, view, event))
     return list(islice(events, query.limit + 1))
 

@@ -126,7 +126,7 @@ def write_entries(cursor: sqlite3.Cursor, sn: int, entries: Sequence[Entry], pla
     for entry in entries:
         seq, event_branch = places[entry.seq]
         branch = (entry.branch or event_branch) if entry.kind in BRANCH_KEYED else ""
-        if entry.value is None:
+        if entry.value is None and entry.kind not in BRANCH_KEYED:
             cursor.execute("DELETE FROM entry WHERE sn = ? AND kind = ? AND name = ? AND branch = ?", (sn, entry.kind, entry.name, branch))
         else:
             cursor.execute(
@@ -244,10 +244,9 @@ def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
     for ref in redact.parts:
         cursor.execute("DELETE FROM part WHERE sn = ? AND ref = ?", (sn, ref))
     for entry in redact.entries:
-        cursor.execute(
-            "DELETE FROM entry WHERE sn = ? AND kind = ? AND name = ? AND branch = ? AND seq = ?",
-            (sn, entry.kind, entry.name, entry.branch, redact.seq),
-        )
+        where = "WHERE sn = ? AND kind = ? AND name = ? AND branch = ? AND seq = ?"
+        remove = "UPDATE entry SET value = NULL" if entry.kind in BRANCH_KEYED else "DELETE FROM entry"
+        cursor.execute(f"{remove} {where}", (sn, entry.kind, entry.name, entry.branch, redact.seq))
     if any(entry.kind in INFO_KINDS for entry in redact.entries):
         refresh_info(cursor, sn)
 
