@@ -45,7 +45,7 @@ from turnfold.stores.sqlite.applying import (
     write_rows,
     write_sums,
 )
-from turnfold.stores.sqlite.database import Durability, connect_writer, translate
+from turnfold.stores.sqlite.database import connect_writer, translate
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
 from turnfold.stores.sqlite.rows import INSERT_EVENT, event_row
@@ -73,7 +73,7 @@ class _Stale(Exception):
 class Writer:
     """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
 
-    def __init__(self, path: str, durability: Durability, clock: Clock, integrity_key: bytes | None) -> None:
+    def __init__(self, path: str, durability: str, clock: Clock, integrity_key: bytes | None) -> None:
         """Open the database for writing, and create or migrate it."""
         self.path = path
         self._clock = clock
