@@ -1,0 +1,88 @@
+"""What is left of a redacted event: a tombstone that keeps what the fold counts and nothing that somebody wrote.
+
+The tombstone's fold equals the head that a store has after it removed the event's entries: names stay, values go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from turnfold.core.fold import payload_of
+from turnfold.model.commit import Redact
+from turnfold.model.event import Event
+from turnfold.model.session import Entry
+
+_encode = msgspec.json.Encoder().encode
+_KEPT: dict[str, tuple[str, ...]] = {
+    "message": ("role",),
+    "session.created": ("agent", "owner", "status", "kind", "native", "parent", "ttl_s", "expires_at_us"),
+    "session.status_changed": ("status", "previous", "reason"),
+    "branch.created": ("name", "parent", "fork_seq"),
+    "branch.switched": ("name", "previous"),
+    "checkpoint": ("name", "branch", "at_seq", "deleted"),
+    "pin": ("target_seq",),
+    "unpin": ("target_seq",),
+    "retract": ("seqs", "ranges"),
+    "redaction": ("targets",),
+    "rollback": ("turns",),
+    "compaction": ("first_seq", "last_seq", "keeps", "trigger"),
+}
+
+
+def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
+    """Return the payload that replaces an event's, and the head entries that go with the old one."""
+    if event.type == "import.cursor":
+        return event.data_raw, ()
+    data = event.data
+    if event.type == "state.set":
+        payload = payload_of(event)
+        names = [*payload.values, *payload.removed]
+        return _encode({"removed": names, "scope": payload.scope}), tuple(_entry(event, "state", key, event.branch) for key in payload.values)
+    if event.type == "title":
+        return _encode({"title": ""}), (_entry(event, "title", ""),)
+    if event.type == "tag":
+        payload = payload_of(event)
+        return _encode({"removed": [*payload.added, *payload.removed]}), tuple(_entry(event, "tag", tag) for tag in payload.added)
+    if event.type == "session.updated":
+        return _updated(event, data)
+    if event.type == "session.created":
+        kept = {key: data[key] for key in _KEPT[event.type] if key in data}
+        entries = [_entry(event, "tag", tag) for tag in data.get("tags", ())]
+        entries += [_entry(event, "metadata", key) for key in data.get("metadata", {})]
+        return _encode(kept), (*entries, _entry(event, "title", ""))
+    if isinstance(data, dict):
+        return _encode({key: data[key] for key in _KEPT.get(event.type, ()) if key in data}), ()
+    return b"null", ()
+
+
+def _updated(event: Event, data: dict[str, Any]) -> tuple[bytes, tuple[Entry, ...]]:
+    kept: dict[str, Any] = {}
+    entries: list[Entry] = []
+    for field, kind in (("title", "title"), ("system_prompt", "system_prompt")):
+        if data.get(field) is not None:
+            kept[field] = ""
+            entries.append(_entry(event, kind, ""))
+    for field, kind in (("metadata", "metadata"), ("handles", "handle")):
+        if data.get(field):
+            kept[field] = dict.fromkeys(data[field])
+            entries += [_entry(event, kind, key) for key in data[field]]
+    if "expires_at_us" in data:
+        kept["expires_at_us"] = data["expires_at_us"]
+    return _encode(kept), tuple(entries)
+
+
+def _entry(event: Event, kind: str, name: str, branch: str = "") -> Entry:
+    return Entry(kind, name, None, event.seq, branch)
+
+
+def redact_of(event: Event, parts: tuple[str, ...] = ()) -> Redact:
+    """Return the redaction of a stored event.
+
+    Args:
+        event: With seq, branch and digest.
+        parts: Out-of-line parts that only this event refers to.
+    """
+    tombstone, entries = tombstone_of(event)
+    return Redact(event.seq, event.digest, tombstone, parts, entries)
