@@ -62,7 +62,7 @@ class Lookup(Protocol):
         """The digest of the event at that place, None where there is none (pruned, beyond the end)."""
         ...
 
-    def ranges(self) -> Sequence[RangeTombstone]:
+    def pruned(self) -> Sequence[RangeTombstone]:
         """The range tombstones of the session."""
         ...
 
@@ -231,7 +231,7 @@ def check_rows(commit: Commit, last_seq: int, lookup: Lookup) -> None:
     for redact in commit.redacts:
         check_redact(redact, lookup.digest_at(redact.seq), last_seq)
     for pruned in commit.prune:
-        check_prune(pruned, last_seq, lookup.ranges())
+        check_prune(pruned, last_seq, lookup.pruned())
 
 
 def check_redact(redact: Redact, stored: bytes | None, last_seq: int) -> None:

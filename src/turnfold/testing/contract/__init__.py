@@ -1,0 +1,27 @@
+"""The contract of stores as a test suite: a store is done when it is green here.
+
+A new store's whole test file::
+
+    from turnfold.testing.contract import StoreContract
+
+    class TestMyStore(StoreContract):
+        def make_store(self, clock):
+            return MyStore(f"my://{self.tmp_path}", clock=clock)
+
+``make_store`` is called once per test with a fake clock; ``self.tmp_path`` is a fresh folder. Needs pytest. After each test the suite reads every
+session that the test wrote and compares its head with the fold of its log, so a case need not say so. The themes are in modules of their own
+and may be used one by one while a store grows. Cases of a capability (``turnfold.ports.store``) that the store does not claim are skipped.
+"""
+
+from __future__ import annotations
+
+from turnfold.testing.contract.appending import AppendCases
+from turnfold.testing.contract.base import ContractBase
+from turnfold.testing.contract.idempotency import IdempotencyCases
+
+
+class StoreContract(AppendCases, IdempotencyCases):
+    """All themes."""
+
+
+__all__ = ["ContractBase", "StoreContract"]
