@@ -33,6 +33,34 @@ def as_turnfold_error(error: OSError, path: Path) -> TurnfoldError:
     return StoreUnavailable(f"cannot use {error.filename or path}: {error.strerror or error}", hint=hint, path=str(path), errno=error.errno)
 
 
+class OpenFile:
+    """A file descriptor that closes itself when the last one who uses it lets go: readers go on while a writer moves to the next file."""
+
+    __slots__ = ("fd", "inode", "path")
+
+    def __init__(self, path: Path, flags: int) -> None:
+        self.fd = -1
+        self.path = path
+        self.fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        self.inode = os.fstat(self.fd).st_ino
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+def open_log_file(path: Path, *, create: bool = False) -> OpenFile:
+    """Open a segment to append, or only to read where nothing else is allowed."""
+    if create:
+        return OpenFile(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    try:
+        return OpenFile(path, os.O_RDWR | os.O_APPEND)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+        return OpenFile(path, os.O_RDONLY)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all bytes at the descriptor's place."""
     done = os.write(fd, data)

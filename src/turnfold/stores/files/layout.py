@@ -9,8 +9,7 @@
         00000001.jsonl …                 segments of the log
         00000001.jsonl.<offset>.torn     what an interrupted write left, cut from the end of a segment
         parts/<sha256>                   out-of-line payloads
-        grave.json                       the incarnation that was deleted last
-        intent.json                      a write that waits for another session's commit point
+        grave.json                       what a deletion left: spent segments and fences
 
 A name on disk is a readable prefix of the real one and its SHA-256, so that any text is a safe name and no two share one.
 """
@@ -25,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from turnfold.errors import InvalidInput, NotSupported, SchemaTooNew, StoreCorrupt, TurnfoldError
+from turnfold.model.session import SessionKey
 from turnfold.stores.files.disk import as_turnfold_error, sync_directory, write_atomically
 
 FORMAT = "turnfold-files"
@@ -35,8 +35,8 @@ TENANTS = "tenants"
 FOLLOWERS = "followers"
 PARTS = "parts"
 GRAVE_FILE = "grave.json"
-INTENT_FILE = "intent.json"
 TORN_SUFFIX = ".torn"
+TEMPORARY_SUFFIX = ".tmp"
 SEGMENT_SUFFIX = ".jsonl"
 
 _PREFIX_CHARS = 40
@@ -67,6 +67,17 @@ def safe_name(text: str) -> str:
         raise InvalidInput(f"{text!r} holds a lone surrogate, which no store can keep") from error
     prefix = _unsafe.sub("-", text[: 2 * _PREFIX_CHARS].lower()).strip("-")[:_PREFIX_CHARS]
     return f"{prefix or 'x'}.{digest[:_HASH_CHARS]}"
+
+
+def relative_path(key: SessionKey) -> str:
+    """Return the directory of a session from the store's root."""
+    return f"{TENANTS}/{safe_name(key.tenant)}/{safe_name(key.session_id)}"
+
+
+def session_folders(root: Path) -> list[str]:
+    """Return the directories of all sessions from the store's root."""
+    tenants = sorted(path for path in (root / TENANTS).iterdir() if path.is_dir())
+    return [f"{TENANTS}/{tenant.name}/{name}" for tenant in tenants for name in sorted(os.listdir(tenant))]
 
 
 def segment_name(number: int) -> str:

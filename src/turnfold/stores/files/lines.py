@@ -160,6 +160,11 @@ def decode_line(line: bytes) -> Line | BadLine:
         return BadLine(f"it is no line of this store ({error})")
 
 
+def settled_mark(transaction: str) -> bytes:
+    """How the line begins that says for ever that a transaction's lines hold, with the newline before it."""
+    return b'\n{"settled":"%b"' % transaction.encode()
+
+
 def split_lines(data: bytes) -> Iterator[tuple[int, bytes, bool]]:
     """Yield offset, bytes without newline, and whether there was a newline, of each line."""
     at = 0

@@ -11,7 +11,6 @@ import msgspec
 
 from turnfold.core import checks
 from turnfold.core.fold import branches_from, build_head
-from turnfold.core.lifecycle import OPEN
 from turnfold.model.event import MAIN, Event, RangeTombstone, Seal
 from turnfold.model.run import Run
 from turnfold.model.session import Branch, Entry, Head, SessionInfo, SessionKey
@@ -194,7 +193,7 @@ class LogState:
 
     def info(self) -> SessionInfo:
         """The light row, its status as stored."""
-        return self.head(0).info if self.fields["status"] in OPEN else self.head(0).info
+        return self.head(0).info
 
     def branches(self) -> dict[str, Branch]:
         """All branches but ``main``."""
