@@ -42,7 +42,7 @@ def matches(query: EventQuery, view: tuple[Segment, ...] | None, event: Event) -
     )
 
 
-def filters_nothing(query: EventQuery) -> bool:
+def filters_nothing(query: EventQuery, view: tuple[Segment, ...] | None) -> bool:
     """Whether the query has no condition but its bounds on seq: then a page is a slice."""
     return (
         query.types is None
@@ -51,7 +51,7 @@ def filters_nothing(query: EventQuery) -> bool:
         and query.until_us is None
         and query.visible is None
         and query.viewer is None
-        and query.branch is None
+        and view is None
     )
 
 

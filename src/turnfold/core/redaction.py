@@ -1,10 +1,11 @@
 """What is left of a redacted event: a tombstone that keeps what the fold counts and nothing that somebody wrote.
 
-The tombstone's fold equals the head that a store has after it removed the event's entries: names stay, values go.
+The tombstone's fold equals the head that a store has after it removed the event's entries: keys stay, values go.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from turnfold.model.session import Entry
 
 _encode = msgspec.json.Encoder().encode
 _KEPT: dict[str, tuple[str, ...]] = {
-    "message": ("role",),
     "session.created": ("agent", "owner", "status", "kind", "native", "parent", "ttl_s", "expires_at_us"),
     "session.status_changed": ("status", "previous", "reason"),
     "branch.created": ("name", "parent", "fork_seq"),
@@ -39,12 +39,15 @@ def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
     if event.type == "state.set":
         payload = payload_of(event)
         names = [*payload.values, *payload.removed]
-        return _encode({"removed": names, "scope": payload.scope}), tuple(_entry(event, "state", key, event.branch) for key in payload.values)
+        return _encode({"removed": names, "scope": payload.scope}), tuple(
+            _entry(event, "state", key, event.branch) for key in payload.values
+        )
     if event.type == "title":
         return _encode({"title": ""}), (_entry(event, "title", ""),)
     if event.type == "tag":
         payload = payload_of(event)
-        return _encode({"removed": [*payload.added, *payload.removed]}), tuple(_entry(event, "tag", tag) for tag in payload.added)
+        # A tag is its name, so an added one goes wholly; where an earlier event added it too, that one has to be redacted with this.
+        return _encode({"removed": payload.removed}), tuple(_entry(event, "tag", tag) for tag in payload.added)
     if event.type == "session.updated":
         return _updated(event, data)
     if event.type == "session.created":
@@ -52,9 +55,25 @@ def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
         entries = [_entry(event, "tag", tag) for tag in data.get("tags", ())]
         entries += [_entry(event, "metadata", key) for key in data.get("metadata", {})]
         return _encode(kept), (*entries, _entry(event, "title", ""))
-    if isinstance(data, dict):
-        return _encode({key: data[key] for key in _KEPT.get(event.type, ()) if key in data}), ()
-    return b"null", ()
+    return _plain(event.type, data), ()
+
+
+def _plain(kind: str, data: Any) -> bytes:
+    """The tombstone of a type without head entries."""
+    if not isinstance(data, dict):
+        return b"null"
+    if kind in {"message", "context"}:
+        return _encode({"role": data.get("role", "user"), "parts": _paired(data), "ext": {"redacted": True}})
+    return _encode({key: data[key] for key in _KEPT.get(kind, ()) if key in data})
+
+
+_PAIRED = {"tool_call": ("type", "id", "name"), "tool_call_response": ("type", "id")}
+
+
+def _paired(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """What keeps calls and results together: their ids and names, without arguments and answers."""
+    parts = [part for part in data.get("parts", ()) if isinstance(part, dict) and part.get("type") in _PAIRED]
+    return [{name: part[name] for name in _PAIRED[part["type"]] if name in part} for part in parts]
 
 
 def _updated(event: Event, data: dict[str, Any]) -> tuple[bytes, tuple[Entry, ...]]:
@@ -86,3 +105,12 @@ def redact_of(event: Event, parts: tuple[str, ...] = ()) -> Redact:
     """
     tombstone, entries = tombstone_of(event)
     return Redact(event.seq, event.digest, tombstone, parts, entries)
+
+
+_PART_REF = re.compile(rb"sha256:([0-9a-f]{64})|\x01@([0-9a-f]{64})\x02")
+
+
+def referenced_parts(event: Event) -> set[str]:
+    """Return the names of the out-of-line parts that an event refers to, in its payload or its kept line."""
+    found = (match for raw in (event.data_raw, event.source or b"") for match in _PART_REF.finditer(raw))
+    return {"sha256:" + (match[1] or match[2]).decode() for match in found}

@@ -116,7 +116,7 @@ class Tail:
 
     def __init__(self, count: int, types: frozenset[str] = frozenset({MESSAGE})) -> None:
         """Collect ``count`` messages of these types."""
-        self._need = count
+        self.need_count = count
         self._types = types
         self._events: list[Event] = []
         self._gone: set[int] = set()
@@ -139,13 +139,13 @@ class Tail:
                     self._turns -= 1 if event.turn_count else 0
                 else:
                     self._starts += 1
-                    self.full = self._starts >= self._need
+                    self.full = self._starts >= self.need_count
 
     def shown(self) -> list[Shown]:
         """The collected messages, oldest first, at most as many as asked for."""
         starts = {e.message_id for e in self._events if e.message_count and e.message_id is not None}
         whole = [e for e in reversed(self._events) if e.message_id is None or e.message_id in starts or e.type not in self._types]
-        return show(whole, self._types)[-self._need :] if self._need > 0 else []
+        return show(whole, self._types)[-self.need_count :] if self.need_count > 0 else []
 
 
 def as_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -87,15 +87,16 @@ class AsyncBridge:
 
     async def commit(self, commit: Commit) -> Committed:
         """Commit in the next group."""
-        while self._queue.qsize() >= COMMIT_QUEUE_MAX:
+        while self._queue.qsize() >= COMMIT_QUEUE_MAX:  # noqa: ASYNC110  # the queue has no "not full" to wait for
             await asyncio.sleep(0.001)
-        if self._thread is None:
-            self._start()
-        elif self._closed:
-            self._check_open()
         waiting = _Waiting(commit, asyncio.get_running_loop())
-        self.hop_count += 1
-        self._queue.put(waiting)
+        with self._lock:  # nothing may enter behind the closing None
+            self._check_open()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="turnfold-commit", daemon=True)
+                self._thread.start()
+            self.hop_count += 1
+            self._queue.put(waiting)
         try:
             return await waiting.future
         except asyncio.CancelledError as error:
@@ -106,7 +107,7 @@ class AsyncBridge:
 
     async def _outcome(self, waiting: _Waiting) -> Any:
         """Wait for a begun commit's end, whatever else is cancelled meanwhile."""
-        while waiting.outcome is None:  # noqa: ASYNC110  # an event would need the loop that may be closing
+        while waiting.outcome is None:
             try:
                 await asyncio.sleep(0.001)
             except asyncio.CancelledError:
@@ -116,13 +117,6 @@ class AsyncBridge:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("the client is closed")
-
-    def _start(self) -> None:
-        with self._lock:
-            self._check_open()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="turnfold-commit", daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
         """Take what waits, commit it as one group, tell the loops; until None arrives."""

@@ -4,7 +4,7 @@ Theory of operation. The store's ``watch`` calls ``wake`` after any commit, perh
 the sessions that somebody follows, in one read, and wakes those followers whose session moved past what they have. A follower subscribes
 before its first read, reads from its cursor, and waits for "past this seq"; so it never misses, and the cursor keeps it from repeating.
 Commits of this process are told directly, without the read. The dispatcher and the watch run only while somebody follows. The fallback
-when a wake-up is lost or a store has no channel is a look every ``POLL_INTERVAL_S`` × 4 (a few reads per second per store, whatever the number of followers).
+when a wake-up is lost or a store has no channel is a look every second: one read per store, whatever the number of followers.
 """
 
 from __future__ import annotations

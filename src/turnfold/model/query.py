@@ -8,13 +8,17 @@ from turnfold.limits import PAGE_EVENTS_DEFAULT, PAGE_SESSIONS_DEFAULT
 from turnfold.model.event import Event, RangeTombstone
 from turnfold.model.session import SessionKey
 
+ACTIVE_BRANCH = ""
+"""In ``EventQuery.branch``: the view of whichever branch is active, resolved by the store in the same read."""
+
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Events of one session in seq order; all conditions hold together.
 
     Attributes:
         after, before: Strict bounds on seq (0 and None: open).
-        branch: Only what that branch's view holds (ancestors up to the fork, then its own); None is the whole session.
+        branch: Only what that branch's view holds (ancestors up to the fork, then its own); None is the whole session, ``ACTIVE_BRANCH`` the active
+            branch's view.
         types: Event types.
         run_id, since_us, until_us: Queryable envelope fields; ``since`` ≤ at < ``until``.
         visible: Visibilities to let through; None lets all.

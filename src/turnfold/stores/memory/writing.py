@@ -23,6 +23,7 @@ from turnfold.errors import AlreadyExists
 from turnfold.ids import check_session_id
 from turnfold.model.commit import Commit, Committed, Redact, Verbatim
 from turnfold.model.event import MAIN, Event, RangeTombstone
+from turnfold.model.session import Entry
 from turnfold.stores.memory.session import MemorySession
 
 _replace = msgspec.structs.replace
@@ -151,7 +152,7 @@ def _redact(session: MemorySession, redact: Redact) -> None:
         place = (entry.kind, entry.name, entry.branch)
         kept = session.entries.get(place)
         if kept is not None and kept.seq == redact.seq:
-            del session.entries[place]
+            session.entries[place] = Entry(entry.kind, entry.name, None, redact.seq, entry.branch)
 
 
 def _prune(session: MemorySession, pruned: RangeTombstone) -> None:
@@ -163,7 +164,8 @@ def _prune(session: MemorySession, pruned: RangeTombstone) -> None:
 
 def _restore(commit: Commit, session: MemorySession, verbatim: Verbatim) -> Committed:
     """Fill an empty session with a log as it was elsewhere."""
-    for item in sorted((*commit.events, *verbatim.ranges), key=_first_seq):
+    items: list[Event | RangeTombstone] = [*commit.events, *verbatim.ranges]
+    for item in sorted(items, key=_first_seq):
         if isinstance(item, RangeTombstone):
             _add_range(session, item)
         else:

@@ -1,0 +1,343 @@
+"""The async client; ``client.py`` is generated from it by ``tools/make_sync.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from turnfold.core.lifecycle import PENDING
+from turnfold.engine._async.session import AsyncSession
+from turnfold.engine.bridge import AsyncBridge
+from turnfold.engine.context import Context
+from turnfold.engine.scopes import make_genesis, refuse_reserved
+from turnfold.engine.searching import SearchHit, query_terms, search
+from turnfold.engine.usage import BY, By, UsageRow, roll_up
+from turnfold.engine.verify import Verified, verify_session
+from turnfold.errors import InvalidInput, SessionNotFound
+from turnfold.ids import check_name, check_session_id
+from turnfold.limits import PAGE_SESSIONS_MAX
+from turnfold.model import event_types as t
+from turnfold.model.event import Seal, to_us
+from turnfold.model.page import Page
+from turnfold.model.query import SearchQuery, SessionQuery
+from turnfold.model.session import Lease, SessionInfo, SessionKey
+from turnfold.model.settings import Settings
+from turnfold.ports.store import Store
+
+if TYPE_CHECKING:
+    from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
+
+
+class AsyncClient:
+    """A store in one tenant, perhaps narrowed to one owner. Made by ``connect_async``; close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        tenant: str = "default",
+        owner: str | None = None,
+        settings: Settings | None = None,
+        integrity_key: bytes | None = None,
+        close_store: bool = True,
+    ) -> None:
+        """Bind a store.
+
+        Args:
+            store: Any implementation of the store port.
+            tenant: The isolation boundary; every call is scoped by it.
+            owner: Bind the client to one owner; None sees the whole tenant.
+            settings: Limits and habits.
+            integrity_key: Key of digests, seals and cursors (HMAC); the same for every client of the store.
+            close_store: Whether closing the client closes the store.
+        """
+        chosen = settings or Settings()
+        self._context = Context(store, AsyncBridge(store), tenant=tenant, owner=owner, settings=chosen, key=integrity_key)
+        self._context.upkeep.enabled = chosen.upkeep
+        self._close_store = close_store
+        self._closed = False
+
+    def __repr__(self) -> str:
+        """Where and whose, without credentials."""
+        context = self._context
+        return f"<{type(self).__name__} {context.store.url} tenant={context.tenant!r} owner={context.owner!r}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Finish what runs, bring the index up to date if that is quick, close the store. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        context = self._context
+        context.hub.close()
+        await context.bridge.call(context.upkeep.close)
+        context.bridge.close()
+        if self._close_store:
+            context.store.close()
+
+    @property
+    def store(self) -> Store:
+        """The store behind the client."""
+        return self._context.store
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that every call is scoped by."""
+        return self._context.tenant
+
+    @property
+    def owner(self) -> str | None:
+        """The owner that the client is bound to, or None where it sees the whole tenant."""
+        return self._context.owner
+
+    async def open(
+        self,
+        session_id: str,
+        *,
+        owner: str | None = None,
+        agent: str = "",
+        create: bool = True,
+        activate: bool = True,
+        persist: bool = False,
+        title: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        parent: Mapping[str, Any] | None = None,
+        ttl_s: float | None = None,
+        branch: str | None = None,
+    ) -> AsyncSession:
+        """Get a session, or prepare to create it with the first commit. One read, no write.
+
+        Args:
+            session_id: Any string up to ``SESSION_ID_BYTES_MAX`` bytes.
+            owner: Whose session; fixed when it is created. Another owner's session is SessionNotFound.
+            agent: The agent it belongs to; a session that exists keeps its own.
+            create: False raises SessionNotFound where there is none.
+            activate: False creates it pending, until ``session.activate()``.
+            persist: Write it at once instead of with the first commit.
+            title: Of a new session.
+            tags: Of a new session.
+            metadata: Of a new session.
+            parent: ``{"session_id": …, "relation": …}`` of a new session.
+            ttl_s: Sliding time to live of a new session; None takes the setting.
+            branch: Pin the handle to a branch.
+
+        Raises:
+            SessionNotFound: Another owner's, or missing and ``create=False``.
+        """
+        context = self._context
+        refuse_reserved(check_session_id(session_id))
+        scope = context.scope(owner)
+        key = SessionKey(context.tenant, session_id)
+        try:
+            head = await context.bridge.call(context.store.get_session, key, owner=scope)
+        except SessionNotFound:
+            if not create:
+                raise
+        else:
+            return AsyncSession(context, key, owner=scope, incarnation=head.info.incarnation, branch=branch)
+        settings = context.settings
+        data = t.SessionCreated(
+            agent=agent and check_name(agent, "agent"),
+            owner=scope,
+            status="active" if activate else PENDING,
+            title=title,
+            tags=[check_name(tag, "tag") for tag in tags],
+            metadata=dict(metadata or {}),
+            parent=None if parent is None else dict(parent),
+            ttl_s=settings.session_ttl_s if ttl_s is None else ttl_s,
+        )
+        genesis = make_genesis(data, context.key, owner_sessions_max=settings.owner_sessions_max)
+        session = AsyncSession(context, key, owner=scope, genesis=genesis, branch=branch)
+        if persist:
+            await session.persist()
+        return session
+
+    async def sessions(
+        self,
+        *,
+        owner: str | None = None,
+        agent: str | None = None,
+        tags: Iterable[str] = (),
+        status: str | None = None,
+        parent: str | None = None,
+        prefix: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[SessionInfo]:
+        """Return sessions, newest first.
+
+        Args:
+            owner: Only this owner's.
+            agent: Only this agent's.
+            tags: Only those with all of these tags.
+            status: Only in this status.
+            parent: Only children of this session.
+            prefix: Only ids that begin so.
+            limit: 1 to ``PAGE_SESSIONS_MAX``.
+            cursor: Of the page before.
+        """
+        if not 0 < limit <= PAGE_SESSIONS_MAX:
+            raise InvalidInput(f"limit is 1 to {PAGE_SESSIONS_MAX}, not {limit}", limit="PAGE_SESSIONS_MAX", value=PAGE_SESSIONS_MAX)
+        context = self._context
+        query = SessionQuery(
+            tenant=context.tenant,
+            owner=context.scope(owner),
+            agent=agent,
+            tags=tuple([tags] if isinstance(tags, str) else tags),
+            status=status,
+            parent_id=parent,
+            limit=limit,
+            cursor=cursor,
+            id_prefix=prefix,
+        )
+        items, following = await context.bridge.call(context.store.list_sessions, query)
+        return Page(items, following)
+
+    async def find(self, session_id: str, *, owner: str | None = None) -> SessionInfo:
+        """Return the session of this id, or the only one whose id begins so.
+
+        Raises:
+            SessionNotFound: None does.
+            InvalidInput: Several do; ``details['candidates']`` lists some.
+        """
+        context = self._context
+        try:
+            head = await context.bridge.call(
+                context.store.get_session, SessionKey(context.tenant, check_session_id(session_id)), owner=context.scope(owner)
+            )
+        except SessionNotFound:
+            page = await self.sessions(owner=owner, prefix=session_id, limit=6)
+        else:
+            return head.info
+        if not page.items:
+            raise SessionNotFound(f"there is no session {session_id!r}", session_id=session_id, hint="`turnfold ls` lists them")
+        if len(page.items) > 1:
+            names = [info.id for info in page.items]
+            raise InvalidInput(f"{session_id!r} is the beginning of {len(names)} or more ids", candidates=names, hint=", ".join(names))
+        return page.items[0]
+
+    async def search(
+        self,
+        text: str,
+        *,
+        owner: str | None = None,
+        agent: str | None = None,
+        session_id: str | None = None,
+        viewer: str | None = None,
+        limit: int = 20,
+        cursor: tuple[int, str, int] | None = None,
+    ) -> Page[SearchHit]:
+        """Find events that hold all words of ``text``; those that hold them as a phrase come first.
+
+        ``indexed_through`` of the page is the number of sessions whose index still lags behind.
+        """
+        context = self._context
+        query = SearchQuery(
+            tenant=context.tenant,
+            terms=query_terms(text),
+            owner=context.scope(owner),
+            agent=agent,
+            session_id=session_id,
+            viewer=viewer,
+            limit=limit,
+            after=cursor,
+        )
+        return await context.bridge.call(search, context.store, context.upkeep, query)
+
+    async def usage(
+        self,
+        *,
+        by: By = "model",
+        owner: str | None = None,
+        agent: str | None = None,
+        since: datetime | None = None,
+    ) -> list[UsageRow]:
+        """Sum tokens and cost over sessions by model, agent, owner, session or day (UTC)."""
+        if by not in BY:
+            raise InvalidInput(f"usage goes by {', '.join(BY)}, not {by!r}")
+        context = self._context
+        return await context.bridge.call(
+            roll_up,
+            context.store,
+            tenant=context.tenant,
+            owner=context.scope(owner),
+            agent=agent,
+            by=by,
+            since_us=None if since is None else to_us(since),
+        )
+
+    async def import_files(
+        self,
+        paths: Iterable[Path | str] | None = None,
+        *,
+        format: str | None = None,
+        tags: Iterable[str] = (),
+        progress: ProgressCallback | None = None,
+    ) -> ImportResult:
+        """Bring in other tools' session files; what is there already is not brought in twice.
+
+        Args:
+            paths: Files and folders; None takes what ``discover_files`` finds.
+            format: Read all files as this format, e.g. ``codex``; None looks at each file's content.
+            tags: Of new sessions.
+            progress: Called after each batch, in the thread that reads.
+
+        Raises:
+            NotSupported: There is no such format.
+        """
+        return await self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
+
+    async def discover_files(self) -> list[tuple[str, Path]]:
+        """Return (format, path) of the session files that installed tools have left in their usual places."""
+        found = await self._context.bridge.call(self._importer(()).discover)
+        return [(known.name, path) for known, path in found]
+
+    def _importer(self, tags: Iterable[str]) -> Importer:
+        from turnfold.engine.importer import Importer
+
+        context = self._context
+        return Importer(context.store, context.tenant, context.owner, hmac_key=context.key, tags=tags)
+
+    async def delete(self, session_id: str, *, owner: str | None = None) -> None:
+        """Delete a session: not found from the moment that this returns.
+
+        Raises:
+            SessionNotFound: There is none (any more).
+        """
+        context = self._context
+        key = SessionKey(context.tenant, check_session_id(session_id))
+        await context.bridge.call(context.store.delete_session, key, owner=context.scope(owner))
+
+    async def verify(self, session_id: str, *, owner: str | None = None) -> Verified:
+        """Check digests, gap-free seqs, redactions, seals and out-of-line parts of a session.
+
+        Raises:
+            IntegrityError: Names the first bad seq.
+        """
+        context = self._context
+        key = SessionKey(context.tenant, check_session_id(session_id))
+        return await context.bridge.call(verify_session, context.store, key, owner=context.scope(owner), mac_key=context.key)
+
+    async def seal(self, session_id: str, *, owner: str | None = None) -> Seal | None:
+        """Seal a session now; None where nothing is new since its last seal."""
+        session = await self.open(session_id, owner=owner, create=False)
+        return await self._context.bridge.call(self._context.upkeep.seal, SessionKey(self.tenant, session.id))
+
+    async def lease(self, session_id: str, holder: str, *, ttl_s: float = 30.0, owner: str | None = None) -> Lease:
+        """Take the exclusive right to write to a session.
+
+        Raises:
+            LeaseLost: Another holder has it.
+        """
+        context = self._context
+        key = SessionKey(context.tenant, check_session_id(session_id))
+        return await context.bridge.call(context.store.acquire_lease, key, check_name(holder, "holder"), ttl_s, owner=context.scope(owner))

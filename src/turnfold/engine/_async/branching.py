@@ -1,0 +1,166 @@
+"""Branches and checkpoints of a session."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from turnfold.core.branches import owner_of, segments
+from turnfold.core.fold import branches_of, checkpoints_of
+from turnfold.core.transcript import VIEW_TYPES, messages_of
+from turnfold.engine._async.writing import AsyncWriting
+from turnfold.errors import InvalidInput, NotFound
+from turnfold.ids import check_name
+from turnfold.model import event_types as t
+from turnfold.model.commit import LimitCheck
+from turnfold.model.event import MAIN, NewEvent
+from turnfold.model.message import Message
+from turnfold.model.session import Branch, Checkpoint, Head
+
+Mark = Checkpoint | str | int
+
+
+class Diff:
+    """What two branches have after the place where they part."""
+
+    def __init__(self, base_seq: int, ours: list[Message], theirs: list[Message]) -> None:
+        """Keep the last common seq and the messages of each side."""
+        self.base_seq = base_seq
+        self.ours = ours
+        self.theirs = theirs
+
+
+class AsyncBranching(AsyncWriting):
+    """Forks, checkpoints, restores."""
+
+    async def checkpoint(self, name: str | None = None) -> Checkpoint:
+        """Name the end of the handle's branch; costs no copy.
+
+        Args:
+            name: Unique in the session; None makes one from the place.
+
+        Raises:
+            AlreadyExists: There is a checkpoint of that name.
+            LimitExceeded: ``checkpoints_max``.
+        """
+        head, branch, _ = await self._place()
+        at = head.info.last_seq
+        name = check_name(name or f"checkpoint-{at}", "checkpoint")
+        await self._commit(_checkpoint(name, branch, at), limits=self._checkpoint_limits())
+        return Checkpoint(name, branch, at)
+
+    async def checkpoints(self) -> list[Checkpoint]:
+        """Return the checkpoints, oldest first."""
+        return sorted(checkpoints_of(await self.head()).values(), key=lambda mark: mark.created_seq)
+
+    async def delete_checkpoint(self, name: str) -> None:
+        """Remove a name; the events that it pointed to stay."""
+        mark = checkpoints_of(await self.head()).get(name)
+        if mark is None:
+            raise NotFound(f"there is no checkpoint {name!r}", checkpoint=name)
+        data = t.CheckpointCreated(name=name, branch=mark.branch, at_seq=mark.seq, deleted=True)
+        await self._commit(NewEvent(type="checkpoint", data=data, visibility="none"))
+
+    async def branches(self) -> list[Branch]:
+        """Return all branches, ``main`` first, then in order of their creation."""
+        forked = branches_of(await self.head()).values()
+        return [Branch(MAIN), *sorted(forked, key=lambda branch: branch.created_seq)]
+
+    async def fork(self, name: str | None = None, *, at: Mark | None = None) -> Self:
+        """Start a branch; writes one event and copies nothing. The active branch stays.
+
+        Args:
+            name: Unique in the session; None makes one from the place.
+            at: A checkpoint (or its name), a seq, or None for the end of the handle's branch.
+
+        Returns:
+            A handle pinned to the new branch.
+        """
+        head, branch, branches = await self._place()
+        parent, fork_seq = await self._resolve(at, head, branch)
+        name = check_name(name or f"branch-{head.info.last_seq + 1}", "branch")
+        created = _branch_created(name, owner_of(branches, parent, fork_seq), fork_seq)
+        await self._commit(created, limits=self._branch_limits())
+        return self._pinned(name)
+
+    async def switch(self, name: str) -> None:
+        """Make a branch the active one."""
+        head, _, branches = await self._place()
+        if name != MAIN and name not in branches:
+            raise NotFound(f"there is no branch {name!r}", branch=name)
+        if head.info.active_branch != name:
+            data = t.BranchSwitched(name=name, previous=head.info.active_branch)
+            await self._commit(NewEvent(type="branch.switched", data=data, visibility="none"))
+
+    async def restore(self, mark: Mark) -> Self:
+        """Go back to a place: a new branch from it becomes active, and a checkpoint keeps where the session was. Nothing is lost.
+
+        Returns:
+            A handle that floats on the active branch, which is the new one.
+        """
+        head, branch, branches = await self._place()
+        parent, seq = await self._resolve(mark, head, branch)
+        at = head.info.last_seq
+        name = f"restore-{at + 1}"
+        await self._commit(
+            [
+                _checkpoint(f"before-{name}", branch, at),
+                _branch_created(name, owner_of(branches, parent, seq), seq, reason="restore"),
+                NewEvent(type="branch.switched", data=t.BranchSwitched(name=name, previous=branch), visibility="none", branch=name),
+            ],
+            limits=(*self._branch_limits(), *self._checkpoint_limits()),
+        )
+        if self._branch is not None:
+            self._branch = name
+        return self._pinned(None)
+
+    async def diff(self, ours: str, theirs: str) -> Diff:
+        """Compare two branches: the last common seq, and each side's messages after it."""
+        branches = branches_of(await self.head())
+        left, right = segments(branches, ours), segments(branches, theirs)
+        base = 0
+        for mine, other in zip(left, right, strict=False):
+            if (mine.branch, mine.after) != (other.branch, other.after):
+                break
+            ends = [part.upto for part in (mine, other) if part.upto is not None]
+            base = min(ends) if ends else (await self.head()).info.last_seq
+            if mine.upto != other.upto:
+                break
+        sides = [messages_of(await self._all(name, VIEW_TYPES, None)) for name in (ours, theirs)]
+        return Diff(base, *([message for message in side if message.seq > base] for side in sides))
+
+    def _pinned(self, branch: str | None) -> Self:
+        return type(self)(self._context, self._key, owner=self._owner, incarnation=self._incarnation, branch=branch)
+
+    async def _resolve(self, at: Mark | None, head: Head, branch: str) -> tuple[str, int]:
+        """Turn a mark into (branch, seq)."""
+        if at is None:
+            return branch, head.info.last_seq
+        if isinstance(at, str):
+            mark = checkpoints_of(head).get(at)
+            if mark is None:
+                raise NotFound(f"there is no checkpoint {at!r}", checkpoint=at)
+            return mark.branch, mark.seq
+        if isinstance(at, Checkpoint):
+            return at.branch, at.seq
+        if not 0 <= at <= head.info.last_seq:
+            raise InvalidInput(f"a place is 0 to {head.info.last_seq} in this session, not {at}", seq=at)
+        if at == 0 or head.info.branch_count == 1:
+            return branch, at
+        return (await self._event(at)).branch, at
+
+    def _branch_limits(self) -> tuple[LimitCheck, ...]:
+        value = self._context.settings.branches_max
+        return () if value is None else (LimitCheck("branches_max", "branch_count", value),)
+
+    def _checkpoint_limits(self) -> tuple[LimitCheck, ...]:
+        value = self._context.settings.checkpoints_max
+        return () if value is None else (LimitCheck("checkpoints_max", "checkpoint_count", value),)
+
+
+def _checkpoint(name: str, branch: str, at: int) -> NewEvent:
+    return NewEvent(type="checkpoint", data=t.CheckpointCreated(name=name, branch=branch, at_seq=at), visibility="none")
+
+
+def _branch_created(name: str, parent: str, fork_seq: int, *, reason: str | None = None) -> NewEvent:
+    data = t.BranchCreated(name=name, parent=parent, fork_seq=fork_seq, reason=reason)
+    return NewEvent(type="branch.created", data=data, visibility="none", branch=name)
