@@ -19,7 +19,7 @@ def read_page(log: ReadableLog, state: LogState, query: EventQuery, view: tuple[
     first, last = bounds(query, state.last_seq)
     places = _places(state, first, last, descending=query.descending)
     found: list[Event]
-    if filters_nothing(query):
+    if filters_nothing(query, view):
         found = _fetch(log, state, list(islice(places, query.limit + 1)), query)
     else:
         found = list(islice((event for event in _chunks(log, state, places, query) if matches(query, view, event)), query.limit + 1))

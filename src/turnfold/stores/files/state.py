@@ -180,10 +180,10 @@ class LogState:
                 self.key.session_id,
                 self.key.tenant,
                 self.incarnation,
-                self.fields,
-                self.entries.values(),
-                dict(self.by_model),
-                self.genesis.ttl_s,
+                fields=self.fields,
+                entries=self.entries.values(),
+                by_model=dict(self.by_model),
+                ttl_s=self.genesis.ttl_s,
             )
         head = self._head
         status = checks.effective_status(head.info.status, head.info.expires_at_us, now_us)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from turnfold.core.branches import segments
+from turnfold.core.branches import view_of
 from turnfold.core.checks import check_lease_ttl, check_owner, effective_status, not_found
 from turnfold.core.filtering import check_page_limit
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
@@ -118,7 +118,7 @@ class FilesStore:
         def page(log: SessionLog, state: LogState) -> EventPage:
             if query.incarnation is not None and query.incarnation != state.incarnation:
                 raise not_found(query.key.session_id)
-            view = None if query.branch is None else segments(state.branches(), query.branch)
+            view = view_of(state.branches(), query.branch, state.fields["active_branch"])
             return read_page(log, state, query, view)
 
         return self._reading(query.key, query.owner, page)
