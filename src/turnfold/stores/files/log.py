@@ -148,6 +148,7 @@ class SessionLog(ReadableLog):
         if staged.line.prune or staged.line.redacts:
             self._note_unerased(staged.line)
         self._take_in(staged.line, places)
+        self._unwritten.update((seq, row) for (seq, _), row in zip(staged.ids, staged.rows, strict=True))
         return line
 
     def append(self, lines: Sequence[bytes]) -> Written:
@@ -158,6 +159,7 @@ class SessionLog(ReadableLog):
         """
         file, before = self._file, self._end
         assert file is not None
+        self._unwritten.clear()
         data = b"".join(lines)
         try:
             write_all(file.fd, data)

@@ -85,6 +85,7 @@ class ReadableLog:
         self._spent: list[int] = []
         self._signs: dict[int, FileSign] = {}
         self._unerased: set[int] = set()
+        self._unwritten: dict[int, bytes] = {}
         self._unsettled: set[str] = set()
 
     def refresh(self) -> LogState | None:
@@ -275,6 +276,8 @@ class ReadableLog:
 
     def _row(self, state: LogState, seq: int) -> Event:
         """The event as its file has it, whatever the log says of it since."""
+        if seq in self._unwritten:
+            return decode_event(self._unwritten[seq])
         offset, size = state.offsets[seq - 1], state.sizes[seq - 1]
         return decode_event(read_range(self._segment(state.segment_of(seq)).fd, offset, size))
 
@@ -304,11 +307,12 @@ class ReadableLog:
 
     # ---- events ----------------------------------------------------------------------------------------------------------------------
     def read(self, seqs: Sequence[int], *, with_source: bool = True) -> list[Event | None]:
-        """Return the events at these places (ascending or not), None where one was pruned. Call it with ``lock`` held, after ``refresh``."""
+        """Return the events at these places, in any order, None where one was pruned; also those about to be written with the next ones."""
         state = self._state
         assert state is not None
-        wanted = sorted({seq for seq in seqs if not state.is_pruned(seq)})
-        found = dict(zip(wanted, self.fetch(state, wanted, with_source=with_source), strict=True))
+        found = {seq: decode_event(self._unwritten[seq]) for seq in seqs if seq in self._unwritten}
+        wanted = sorted({seq for seq in seqs if seq not in found and not state.is_pruned(seq)})
+        found.update(zip(wanted, self.fetch(state, wanted, with_source=with_source), strict=True))
         return [found.get(seq) for seq in seqs]
 
     def fetch(self, state: LogState, seqs: Sequence[int], *, with_source: bool = True) -> list[Event]:

@@ -21,7 +21,7 @@ from turnfold.model.event import Event, Seal
 from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
-from turnfold.ports.store import DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, Clock
+from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, Clock
 from turnfold.stores.files import catalog, layout
 from turnfold.stores.files.catalog import Catalog
 from turnfold.stores.files.followers import Follower
@@ -69,7 +69,7 @@ class FilesStore:
         self._root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links, which messages should not
         self.url = f"files://{self._root}"
         durable = durability == "full"
-        self.capabilities = frozenset({DURABLE, MULTI_PROCESS} | ({DURABLE_ON_ACK} if durable else set()))
+        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durable else set()))
         layout.prepare_root(self._root)
         self._clock = clock
         self._lock_wait_s = lock_wait_s
