@@ -13,7 +13,8 @@ from tests.formats.claude_driver import Imported, import_file, import_lines
 from tests.formats.claude_lines import objects, sdk_conversation
 from turnfold.formats.claude_code import ClaudeCodeFormat
 from turnfold.model.event_types import KNOWN_TYPES
-from turnfold.model.message import GenericPart, decode_message
+from turnfold.model.message import decode_message
+from turnfold.model.parts import GenericPart
 from turnfold.model.usage import NO_USAGE, Usage
 
 NAMES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -146,8 +147,8 @@ def _usage_by_id(lines: list[dict[str, Any]]) -> Usage:
     total = Counter[str]()
     for usage in last.values():
         total.update({name: usage.get(name) or 0 for name in NAMES})
-    cached = total["cache_read_input_tokens"] + total["cache_creation_input_tokens"]
-    return Usage(total["input_tokens"] + cached, *(total[name] for name in NAMES[1:]))
+    read, created = total["cache_read_input_tokens"], total["cache_creation_input_tokens"]
+    return Usage(total["input_tokens"] + read + created, total["output_tokens"], read, created)
 
 
 def test_usage_is_counted_once_per_message(corpus: dict[Path, Imported]) -> None:

@@ -86,7 +86,7 @@ def user(line: dict[str, Any], size_bytes: int, out: OutOfLine) -> Draft:
     if line.get("isMeta") is True:
         return Draft("context", data, "model", Kind.NOTE)
     if line.get("isCompactSummary") is True:
-        return Draft("message", data, "model", Kind.STEP, messages=1, leads=True)
+        return Draft("message", data, "model", Kind.NOTE, messages=1, leads=True)  # of its boundary's group, as what the boundary keeps
     return Draft("message", data, kind=Kind.STEP, messages=1, turns=int(_is_typed(line, parts)), leads=True)
 
 
