@@ -27,6 +27,7 @@ def opener(scheme: str, folder: Path) -> OpenStore:
     def open_new() -> Store:
         nonlocal made
         made += 1
+        folder.mkdir(parents=True, exist_ok=True)
         return open_store("memory://" if scheme == "memory" else f"{scheme}:///{folder / f'store-{made}'}?durability=normal")
 
     return open_new

@@ -16,7 +16,6 @@ from tests.importing.sessions import (
     codex_file,
     codex_line,
     codex_session,
-    content_of,
     corpus,
     events_of,
     exported,
