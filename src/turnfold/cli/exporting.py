@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from turnfold.cli.app import App, command, json_option, session_argument
-from turnfold.cli.out import Column, note
+from turnfold.cli.out import note
 from turnfold.cli.resolve import session_id
-from turnfold.cli.safe import safe
+from turnfold.cli.safe import safe, safe_line
 from turnfold.cli.tree import children_of
 from turnfold.cli.words import count, size
-from turnfold.errors import InvalidInput
+from turnfold.errors import AlreadyExists, InvalidInput
 
 if TYPE_CHECKING:
     from turnfold import Client
 
 FORMATS: Final = ("claude-code", "codex", "bundle", "jsonl")
 OWN_FORMATS: Final = frozenset({"bundle", "jsonl"})
-COLUMNS: Final = (Column("file", style="cyan", flexible=True), Column("session"), Column("size", right=True))
 
 
 @command("export")
@@ -48,11 +47,15 @@ def export(app: App, session: str, *, format_name: str, output: str | None, forc
             _to_stdout(client, one, format_name, terminal=out.terminal)
             return
         target = _target(output, one, format_name)
-        files = client.export(one, target, format=format_name, overwrite=force)
+        try:
+            files = client.export(one, target, format=format_name, overwrite=force)
+        except AlreadyExists as error:
+            raise AlreadyExists(error.message, hint="--force replaces it", **error.details) from error
         if as_json:
             out.json({"files": [{"path": file.path, "session_id": file.session_id, "byte_count": file.byte_count} for file in files]})
         else:
-            out.table(COLUMNS, ((file.path, file.session_id, size(file.byte_count)) for file in files))
+            for file in files:
+                out.line(f"{file.path}  {size(file.byte_count)}" if out.terminal else f"{safe_line(file.path)}\t{file.byte_count}")
         if format_name not in OWN_FORMATS and not target.is_dir():
             _tell_children(client, one)
 
