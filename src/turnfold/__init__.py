@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from turnfold.engine._sync.session import Session as Session
     from turnfold.engine.context import override as override
     from turnfold.engine.cursor import Cursor as Cursor
+    from turnfold.engine.exporter import ExportedFile as ExportedFile
     from turnfold.engine.importer import FileImport as FileImport
     from turnfold.engine.importer import ImportResult as ImportResult
     from turnfold.errors import AlreadyExists as AlreadyExists
@@ -75,6 +76,7 @@ _HOMES = {
     "turnfold.engine._sync.session": "Session",
     "turnfold.engine.context": "override",
     "turnfold.engine.cursor": "Cursor",
+    "turnfold.engine.exporter": "ExportedFile",
     "turnfold.engine.importer": "FileImport ImportResult",
     "turnfold.errors": _ERRORS,
     "turnfold.model.event": "Event NewEvent",
