@@ -103,6 +103,7 @@ def prepare_root(root: Path) -> None:
     path = root / FORMAT_FILE
     try:
         _check_format(path, path.read_bytes())
+        _make_folders(root)
         return
     except FileNotFoundError:
         pass
@@ -113,12 +114,18 @@ def prepare_root(root: Path) -> None:
         foreign = [name for name in os.listdir(root) if not name.startswith(FORMAT_FILE)]
         if foreign and not path.exists():  # another process may have made the store just now
             raise not_a_store(root)
-        for folder in (TENANTS, FOLLOWERS):
-            (root / folder).mkdir(exist_ok=True)
+        # the format file first: another process that opens the directory meanwhile must not take our folders for foreign files
         write_atomically(path, msgspec.json.encode(_FormatFile(FORMAT, VERSION)) + b"\n")
+        _make_folders(root)
         sync_directory(root.parent)
     except OSError as error:
         raise as_turnfold_error(error, root) from error
+
+
+def _make_folders(root: Path) -> None:
+    for folder in (TENANTS, FOLLOWERS):
+        if not (root / folder).is_dir():
+            (root / folder).mkdir(exist_ok=True)
 
 
 def not_a_store(root: Path) -> TurnfoldError:
