@@ -62,7 +62,7 @@ def test_tables_are_closed() -> None:
     assert set(SESSION) == set(STATUSES)
     assert set().union(*SESSION.values()) <= set(STATUSES)
     assert set(RUN) >= set().union(*RUN.values())
-    assert TERMINAL | OPEN == set(STATUSES)
+    assert set(STATUSES) == TERMINAL | OPEN
     assert not TERMINAL & OPEN
     assert APPENDABLE <= OPEN
 

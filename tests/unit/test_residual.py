@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from turnfold.codec.residual import cut, join, part_ref, whole
 from turnfold.errors import IntegrityError
 
-LONG = "a long enough text to be worth a reference, with \"quotes\", \\ and \u00e9"
+LONG = 'a long enough text to be worth a reference, with "quotes", \\ and \u00e9'
 HUGE = "x" * 20_000 + "\n" + "y" * 500
 
 
@@ -31,8 +31,8 @@ json_values = st.recursive(
 )
 
 
-@given(json_values, st.booleans(), st.booleans(), st.sampled_from([b"", b"\n", b"\r\n"]))
-def test_any_json_line(value: object, ascii_only: bool, spaced: bool, end: bytes) -> None:
+@given(value=json_values, ascii_only=st.booleans(), spaced=st.booleans(), end=st.sampled_from([b"", b"\n", b"\r\n"]))
+def test_any_json_line(*, value: object, ascii_only: bool, spaced: bool, end: bytes) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, separators=None if spaced else (",", ":"))
     round_trip(text.encode() + end, value)
 
