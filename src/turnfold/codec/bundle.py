@@ -16,8 +16,6 @@ from turnfold.model.event import MAIN, Event, RangeTombstone, Seal
 from turnfold.model.usage import NO_USAGE, Usage
 
 
-
-
 class _Record(msgspec.Struct, omit_defaults=True):
     """The line. Absent means default; ``*_b64`` excludes its plain twin."""
 
@@ -76,13 +74,15 @@ class BundledSeal(msgspec.Struct, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(_Record)
-_PLAIN = tuple(name for name in _Record.__struct_fields__ if name in Event.__struct_fields__ and name not in {"salt", "digest", "usage", "source"})
+_PLAIN = tuple(
+    name for name in _Record.__struct_fields__ if name in Event.__struct_fields__ and name not in {"salt", "digest", "usage", "source"}
+)
 
 
 def encode_event(event: Event) -> bytes:
     """Return the event as one line, with its newline."""
     record = _Record(**{name: getattr(event, name) for name in _PLAIN})
-    record.usage = event.usage if event.usage else None
+    record.usage = event.usage or None
     record.salt, record.digest = event.salt.hex(), event.digest.hex()
     _put_json(record, "data", event.data_raw)
     if event.meta_raw is not None:
@@ -158,6 +158,7 @@ def check_log(
     events: list[Event],
     ranges: list[RangeTombstone],
     seals: list[Seal],
+    *,
     last_seq: int,
     named: dict[int, bytes],
     key: bytes | None,

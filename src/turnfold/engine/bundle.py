@@ -42,7 +42,7 @@ from turnfold.model.commit import NO_CHANGE, Commit, Genesis, HeadChange, Status
 from turnfold.model.event import MAIN, Event, RangeTombstone
 from turnfold.model.query import SessionQuery
 from turnfold.model.run import Run
-from turnfold.model.session import Entry, Head, SessionKey
+from turnfold.model.session import Entry, Head, SessionInfo, SessionKey
 from turnfold.model.usage import NO_USAGE, Usage
 from turnfold.ports.store import Store
 
@@ -117,10 +117,7 @@ class SessionFile(msgspec.Struct, kw_only=True, omit_defaults=True):
     runs: list[Run] = []
 
 
-_INFO_FIELDS = (
-    "id owner agent status end_reason kind created_at_us updated_at_us expires_at_us last_seq message_count turn_count token_count usage"
-    " branch_count active_branch"
-).split()
+_INFO_FIELDS = tuple(name for name in SessionFile.__struct_fields__ if name in SessionInfo.__struct_fields__)
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------------------------
@@ -140,7 +137,7 @@ def write_bundle(store: Store, keys: Iterable[SessionKey], path: Path, *, owner:
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             for index, key in enumerate(keys):
-                _Writer(store, key, owner, archive, manifest, f"sessions/{index}").write()
+                _Writer(store, key, owner, archive=archive, manifest=manifest, folder=f"sessions/{index}").write()
             _write(archive, None, MANIFEST, [msgspec.json.format(_encode(manifest), indent=1)])
         with part.open("rb") as file:
             os.fsync(file.fileno())
@@ -169,7 +166,7 @@ class _Writer:
     """Writes one session."""
 
     def __init__(
-        self, store: Store, key: SessionKey, owner: str | None, archive: zipfile.ZipFile, manifest: Manifest, folder: str
+        self, store: Store, key: SessionKey, owner: str | None, *, archive: zipfile.ZipFile, manifest: Manifest, folder: str
     ) -> None:
         self._store = store
         self._key = key
@@ -208,9 +205,7 @@ class _Writer:
     def _session(self, head: Head) -> SessionFile:
         info = head.info
         seals = [seal for seal in self._store.read_seals(self._key) if seal.upto_seq <= info.last_seq]
-        entries = [
-            BundledEntry(e.kind, e.name, e.value.decode(), e.seq, e.branch) for e in head.entries if e.value is not None
-        ]
+        entries = [BundledEntry(e.kind, e.name, e.value.decode(), e.seq, e.branch) for e in head.entries if e.value is not None]
         return SessionFile(
             **{name: getattr(info, name) for name in _INFO_FIELDS},
             ttl_s=head.ttl_s,
@@ -253,9 +248,7 @@ def is_bundle(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04") and b"sessions/" in head[:100]
 
 
-def read_bundle(
-    store: Store, path: Path, tenant: str, *, owner: str | None = None, hmac_key: bytes | None = None
-) -> list[RestoredSession]:
+def read_bundle(store: Store, path: Path, tenant: str, *, owner: str | None = None, hmac_key: bytes | None = None) -> list[RestoredSession]:
     """Check a bundle and restore its sessions.
 
     Args:
@@ -275,9 +268,7 @@ def read_bundle(
         manifest = _manifest(archive, path)
         for name in manifest.members:
             _check_member(archive, manifest, name, path)
-        commits = []
-        for session in manifest.sessions:
-            commits.append(_Reader(archive, manifest, session, path, hmac_key).commit(tenant, owner))
+        commits = [_Reader(archive, manifest, session, path, hmac_key).commit(tenant, owner) for session in manifest.sessions]
     restored = []
     for session, commit in zip(manifest.sessions, commits, strict=True):
         done = store.commit(commit)
@@ -335,9 +326,7 @@ def _damaged(path: Path, name: str, reason: str) -> IntegrityError:
 class _Reader:
     """Reads one session of a bundle whose members are as they were written."""
 
-    def __init__(
-        self, archive: zipfile.ZipFile, manifest: Manifest, session: BundledSession, path: Path, hmac_key: bytes | None
-    ) -> None:
+    def __init__(self, archive: zipfile.ZipFile, manifest: Manifest, session: BundledSession, path: Path, hmac_key: bytes | None) -> None:
         self._archive = archive
         self._manifest = manifest
         self._session = session
@@ -360,7 +349,7 @@ class _Reader:
         ranges = [unpack_range(item) for item in session.ranges]
         seals = [unpack_seal(item) for item in session.seals]
         try:
-            check_log(events, ranges, seals, session.last_seq, _named(events), self._hmac_key)
+            check_log(events, ranges, seals, last_seq=session.last_seq, named=_named(events), key=self._hmac_key)
         except IntegrityError as error:
             hint = "its digests were made with another key" if session.last_seq and error.details.get("seq") == 1 else None
             raise IntegrityError(f"{self._path}: session {session.id!r}: {error.message}", hint=hint, **error.details) from error
@@ -431,9 +420,7 @@ def _named(events: list[Event]) -> dict[int, bytes]:
 def _change(session: SessionFile, events: list[Event]) -> HeadChange:
     """The head as one change. It is not folded from the events anew: pruned ones have left their sums in it."""
     index = {event.seq: place for place, event in enumerate(events)}
-    entries: list[Any] = [
-        Entry(e.kind, e.name, e.value.encode(), index[e.seq], e.branch) for e in session.entries if e.seq in index
-    ]
+    entries: list[Any] = [Entry(e.kind, e.name, e.value.encode(), index[e.seq], e.branch) for e in session.entries if e.seq in index]
     return HeadChange(
         message_count=session.message_count,
         turn_count=session.turn_count,

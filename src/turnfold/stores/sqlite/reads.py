@@ -91,7 +91,7 @@ def read_events(cursor: sqlite3.Cursor, query: EventQuery) -> EventPage:
 
 def _pieces(cursor: sqlite3.Cursor, found: Found, query: EventQuery, first: int, last: int) -> list[Piece]:
     """The stretches that the query's branch consists of, clipped to ``first..last``, in the asked order."""
-    branch = found.active_branch if query.branch == ACTIVE_BRANCH else query.branch
+    branch = query.branch if query.branch != ACTIVE_BRANCH else found.active_branch
     if branch is None or (branch == MAIN and found.forked_seq is None):
         pieces = [Piece(first, last, None)]
     else:
