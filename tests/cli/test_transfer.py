@@ -53,7 +53,7 @@ def test_the_account_names_what_was_skipped_and_what_was_wrong(program: Program,
     lines = (CLAUDE / f"{CLAUDE_ID}.jsonl").read_bytes().splitlines(keepends=True)
     glued.write_bytes(b"".join(lines) + b'{"type":"user","mess\x1b[31m\n')
     text = program.text("import", str(bad), str(glued))
-    assert [line for line in text.splitlines() if "skipped" in line][0].split() == [
+    assert next(line for line in text.splitlines() if "skipped" in line).split() == [
         "?",
         "skipped",
         "1",
