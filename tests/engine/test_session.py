@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -123,7 +125,7 @@ def test_window_keeps_prompt_pins_and_pairs_under_the_budget(client: tf.Client) 
         assert (window[0].role, window[0].text, window[1].text) == ("system", "Be brief.", "the rule: never guess")
         calls = {part.id for message in window for part in message.tool_calls}
         assert calls == {part.id for message in window for part in message.tool_results}
-    assert window[-1].text == "answer 49"
+    assert session.window(10_000)[-1].text == "answer 49"
     with pytest.raises(tf.LimitExceeded):
         session.window(5)
 
@@ -233,7 +235,7 @@ def test_checkpoint_fork_restore(client: tf.Client) -> None:
     session.append(tf.user("g"))
     assert texts(client.open("s").messages()) == ["a", "b", "g"]
     assert texts(client.open("s", branch="main").messages()) == ["a", "b", "c"]
-    assert [m.name for m in session.checkpoints()][0] == "here"
+    assert next(m.name for m in session.checkpoints()) == "here"
     assert any(m.name.startswith("before-restore") for m in session.checkpoints())
     with pytest.raises(tf.AlreadyExists):
         session.fork("side")
@@ -349,15 +351,16 @@ def test_owner_scope(store_url: str) -> None:
     with tf.connect(store_url) as everybody:
         everybody.open("s", owner="alice").append(tf.user("private"))
         bob = tf.connect(everybody.store, owner="bob")
-        for call in (
-            lambda: bob.open("s"),
+        calls: list[Callable[[], object]] = [
+            lambda: bob.open("s").append(tf.user("y")),
             lambda: bob.open("s", create=False),
             lambda: bob.delete("s"),
             lambda: bob.verify("s"),
             lambda: bob.open("x", owner="alice"),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(tf.SessionNotFound):
-                call().append(tf.user("y"))
+                call()
         assert (bob.sessions().items, bob.search("private").items) == ([], [])
         assert tf.connect(everybody.store, tenant="other").sessions().items == []
         bob.close()
@@ -426,9 +429,10 @@ def test_closed_client_says_so(store_url: str) -> None:
 
 def test_bad_items_are_refused_with_reasons(client: tf.Client) -> None:
     session = client.open("s")
-    for bad in ("text", {"role": "user"}, tf.NewEvent(type="x", data=object()), tf.Message("alien"), tf.user("\ud800"), []):
+    bads: list[Any] = ["text", {"role": "user"}, tf.NewEvent(type="x", data=object()), tf.Message("alien"), tf.user("\ud800"), []]
+    for bad in bads:
         with pytest.raises(tf.InvalidInput):
-            session.append(bad)  # type: ignore[arg-type]
+            session.append(bad)
     with pytest.raises(tf.InvalidInput):
         client.open("")
     with pytest.raises(tf.InvalidInput):
