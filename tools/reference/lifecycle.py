@@ -84,8 +84,9 @@ def arrow(start: Place, end: Place, colour: str, title: str) -> str:
         path, tip = f"M{x:g} {y1:g} L{x:g} {y2:g}", (x, y2, 0, 1 if y2 > y1 else -1)
     else:
         x1, y1, y2 = x1 + WIDTH, y1 + HEIGHT / 2, y2 + HEIGHT / 2 + 4 * (start[1] - end[1])
-        bend = (x2 - x1) / 2
-        path, tip = f"M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}", (x2, y2, 1, 0)
+        bend_x = x2 - COLUMN + WIDTH  # straight through the gaps between the boxes on the way, then the curve
+        middle = (bend_x + x2) / 2
+        path, tip = f"M{x1:g} {y1:g} L{bend_x:g} {y1:g} C{middle:g} {y1:g} {middle:g} {y2:g} {x2:g} {y2:g}", (x2, y2, 1, 0)
     return f'<g stroke="{colour}" fill="{colour}"><title>{title}</title><path d="{path}" fill="none"/>{head(*tip)}</g>'
 
 

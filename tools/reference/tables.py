@@ -130,7 +130,7 @@ def readable(value: Any, unit: str) -> str:
         for size, name in ((turnfold.limits.MIB, "MiB"), (turnfold.limits.KIB, "KiB")):
             if value % size == 0:
                 return f"{value // size} {name}"
-    number = f"{value:g}" if isinstance(value, float) else f"{value:,}"
+    number = f"{value:,g}" if isinstance(value, float) else f"{value:,}"
     return number if unit == "count" else f"{number} {unit}"
 
 
