@@ -126,7 +126,7 @@ def write_entries(cursor: sqlite3.Cursor, sn: int, entries: Sequence[Entry], pla
     for entry in entries:
         seq, event_branch = places[entry.seq]
         branch = (entry.branch or event_branch) if entry.kind in BRANCH_KEYED else ""
-        if entry.value is None:
+        if entry.value is None and entry.kind not in BRANCH_KEYED:
             cursor.execute("DELETE FROM entry WHERE sn = ? AND kind = ? AND name = ? AND branch = ?", (sn, entry.kind, entry.name, branch))
         else:
             cursor.execute(
@@ -140,7 +140,9 @@ def write_entries(cursor: sqlite3.Cursor, sn: int, entries: Sequence[Entry], pla
 def refresh_info(cursor: sqlite3.Cursor, sn: int) -> None:
     """Pack the entries that lists show into the session's row, so that a list reads one row per session."""
     marks = ", ".join("?" * len(INFO_KINDS))
-    rows = cursor.execute(f"SELECT kind, name, value, seq, branch FROM entry WHERE sn = ? AND kind IN ({marks})", (sn, *sorted(INFO_KINDS))).fetchall()
+    rows = cursor.execute(
+        f"SELECT kind, name, value, seq, branch FROM entry WHERE sn = ? AND kind IN ({marks})", (sn, *sorted(INFO_KINDS))
+    ).fetchall()
     info = ListInfo(**info_fields(Entry(*row) for row in rows))
     parent_id = None if info.parent is None else info.parent.get("session_id")
     packed = _run_encode(info)
@@ -242,10 +244,9 @@ def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
     for ref in redact.parts:
         cursor.execute("DELETE FROM part WHERE sn = ? AND ref = ?", (sn, ref))
     for entry in redact.entries:
-        cursor.execute(
-            "DELETE FROM entry WHERE sn = ? AND kind = ? AND name = ? AND branch = ? AND seq = ?",
-            (sn, entry.kind, entry.name, entry.branch, redact.seq),
-        )
+        where = "WHERE sn = ? AND kind = ? AND name = ? AND branch = ? AND seq = ?"
+        remove = "UPDATE entry SET value = NULL" if entry.kind in BRANCH_KEYED else "DELETE FROM entry"
+        cursor.execute(f"{remove} {where}", (sn, entry.kind, entry.name, entry.branch, redact.seq))
     if any(entry.kind in INFO_KINDS for entry in redact.entries):
         refresh_info(cursor, sn)
 
@@ -270,7 +271,9 @@ def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbat
         live.expires_at_us = commit.change.expires_at_us or None
     if live.ttl_us is not None and events:
         live.expires_at_us = events[-1].recorded_at_us + live.ttl_us
-    _update_counter(cursor, live, msgspec.structs.replace(commit.change, expires_at_us=None), verbatim.updated_at_us, pruned=bool(verbatim.ranges))
+    _update_counter(
+        cursor, live, msgspec.structs.replace(commit.change, expires_at_us=None), verbatim.updated_at_us, pruned=bool(verbatim.ranges)
+    )
     live.created_at_us = verbatim.created_at_us
     cursor.execute("UPDATE session SET created_at_us = ?, listed_at_us = ? WHERE sn = ?", (live.created_at_us, live.updated_at_us, live.sn))
     cursor.execute("UPDATE counter SET listed_at_us = ? WHERE sn = ?", (live.updated_at_us, live.sn))

@@ -30,9 +30,7 @@ def list_sessions(cursor: sqlite3.Cursor, query: SessionQuery, now_us: int) -> t
     sql = f"SELECT s.listed_at_us FROM {tables} WHERE {where} ORDER BY s.listed_at_us DESC LIMIT 1 OFFSET ?"
     last = cursor.execute(sql, (*values, wanted - 1)).fetchone()
     floor_us = -(1 << 62) if last is None else last[0] - LIST_GRAIN_US
-    sql = (
-        f"SELECT {HEAD_COLUMNS} FROM {tables} WHERE {where} AND s.listed_at_us >= ? ORDER BY c.updated_at_us DESC, s.session_id DESC LIMIT ?"
-    )
+    sql = f"SELECT {HEAD_COLUMNS} FROM {tables} WHERE {where} AND s.listed_at_us >= ? ORDER BY c.updated_at_us DESC, s.session_id DESC LIMIT ?"
     rows = cursor.execute(sql, (*values, floor_us, wanted)).fetchall()
     infos = [session_info(row, now_us) for row in rows[: query.limit]]
     if len(rows) <= query.limit:

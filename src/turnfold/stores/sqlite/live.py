@@ -17,7 +17,9 @@ _COLUMNS: Final = (
     "c.checkpoint_count, c.active_branch, c.listed_at_us, c.expires_at_us, c.ttl_us, c.fence, c.lease_holder, c.lease_expires_at_us, "
     "c.forked_seq, c.pruned, c.clean_seq, c.updated_at_us"
 )
-SELECT_LIVE: Final = f"SELECT {_COLUMNS} FROM session s JOIN counter c ON c.sn = s.sn WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
+SELECT_LIVE: Final = (
+    f"SELECT {_COLUMNS} FROM session s JOIN counter c ON c.sn = s.sn WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
+)
 
 
 class Live:

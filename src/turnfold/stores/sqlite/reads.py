@@ -14,7 +14,7 @@ from turnfold.core.filtering import bounds, check_page_limit, through
 from turnfold.core.fold import branches_from
 from turnfold.errors import NotFound
 from turnfold.model.event import MAIN
-from turnfold.model.query import EventPage, EventQuery
+from turnfold.model.query import ACTIVE_BRANCH, EventPage, EventQuery
 from turnfold.model.run import Run
 from turnfold.model.session import Entry, Head, SessionKey
 from turnfold.model.usage import Usage
@@ -22,7 +22,7 @@ from turnfold.stores.sqlite.ranges import read_ranges
 from turnfold.stores.sqlite.rows import EVENT_COLUMNS, HEAD_COLUMNS, EventRow, events_of, session_info
 
 _FIND: Final = (
-    "SELECT s.sn, s.incarnation, s.owner, c.last_seq, c.forked_seq, c.pruned FROM session s JOIN counter c ON c.sn = s.sn "
+    "SELECT s.sn, s.incarnation, s.owner, c.last_seq, c.forked_seq, c.pruned, c.active_branch FROM session s JOIN counter c ON c.sn = s.sn "
     "WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
 )
 _HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM session s JOIN counter c ON c.sn = s.sn WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
@@ -46,6 +46,7 @@ class Found(NamedTuple):
     last_seq: int
     forked_seq: int | None
     pruned: int
+    active_branch: str
 
 
 class Piece(NamedTuple):
@@ -90,10 +91,11 @@ def read_events(cursor: sqlite3.Cursor, query: EventQuery) -> EventPage:
 
 def _pieces(cursor: sqlite3.Cursor, found: Found, query: EventQuery, first: int, last: int) -> list[Piece]:
     """The stretches that the query's branch consists of, clipped to ``first..last``, in the asked order."""
-    if query.branch is None or (query.branch == MAIN and found.forked_seq is None):
+    branch = query.branch if query.branch != ACTIVE_BRANCH else found.active_branch
+    if branch is None or (branch == MAIN and found.forked_seq is None):
         pieces = [Piece(first, last, None)]
     else:
-        pieces = list(_branch_pieces(cursor, found, query.branch, first, last))
+        pieces = list(_branch_pieces(cursor, found, branch, first, last))
     pieces = [piece for piece in pieces if piece.first <= piece.last]
     return pieces[::-1] if query.descending else pieces
 

@@ -117,7 +117,28 @@ def events_of(rows: Iterable[EventRow]) -> list[Event]:
     """Build events from rows of ``EVENT_COLUMNS`` and the kept source line (or NULL)."""
     out: list[Event] = []
     append = out.append
-    for seq, id_, type_, data, at, recorded, branch, run, message, parent, vis, messages, turns, tokens, usage, extra, meta, salt, digest, line in rows:
+    for (
+        seq,
+        id_,
+        type_,
+        data,
+        at,
+        recorded,
+        branch,
+        run,
+        message,
+        parent,
+        vis,
+        messages,
+        turns,
+        tokens,
+        usage,
+        extra,
+        meta,
+        salt,
+        digest,
+        line,
+    ) in rows:
         version, actor, cause, correlation, block, visible, hidden, redacted = NO_EXTRA if extra is None else _extra_decoder.decode(extra)
         append(
             Event(

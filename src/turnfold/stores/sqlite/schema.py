@@ -102,7 +102,7 @@ CREATE TABLE entry(
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
   branch TEXT NOT NULL,
-  value BLOB NOT NULL,
+  value BLOB, -- NULL: removed, kept for branch-keyed kinds alone
   seq INTEGER NOT NULL,
   PRIMARY KEY(sn, kind, name, branch)
 ) STRICT, WITHOUT ROWID;

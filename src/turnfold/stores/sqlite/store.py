@@ -77,7 +77,9 @@ class SqliteStore:
             raise InvalidInput("the SQLite store needs a file", hint="use memory:// for a store without one")
         self.path = str(Path(path).absolute())
         self.url = f"sqlite://{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
-        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set()))
+        self.capabilities = frozenset(
+            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set())
+        )
         self._durability: Durability = durability
         self._clock = clock
         self._key = integrity_key

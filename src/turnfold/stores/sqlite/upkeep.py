@@ -86,9 +86,7 @@ def changed_sessions(cursor: sqlite3.Cursor, follower: str, limit: int) -> list[
 
 def follower_seq(cursor: sqlite3.Cursor, follower: str, key: SessionKey) -> int:
     """Return how far a follower is in a session."""
-    sql = (
-        "SELECT f.seq FROM session s JOIN follower_seq f ON f.sn = s.sn AND f.name = ? WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
-    )
+    sql = "SELECT f.seq FROM session s JOIN follower_seq f ON f.sn = s.sn AND f.name = ? WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
     row = cursor.execute(sql, (follower, *key)).fetchone()
     return 0 if row is None else int(row[0])
 

@@ -66,7 +66,7 @@ _COUNT_OPEN: Final = (
 )
 
 
-class _Stale(Exception):  # noqa: N818 - a turn in the road, not an error
+class _Stale(Exception):
     """Something was written before the remembered state proved old."""
 
 

@@ -23,6 +23,7 @@ from turnfold.testing.contract.idempotency import IdempotencyCases
 from turnfold.testing.contract.leases import LeaseCases
 from turnfold.testing.contract.refusals import RefusalCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
+from turnfold.testing.contract.views import ViewCases
 
 
 class StoreContract(
@@ -34,6 +35,7 @@ class StoreContract(
     LimitCases,
     RunCases,
     ExpiryCases,
+    ViewCases,
 ):
     """All themes."""
 
