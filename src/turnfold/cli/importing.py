@@ -97,7 +97,7 @@ def _account(out: Out, files: Sequence[FileImport]) -> None:
         unknown.update(file.unknown)
     if unknown:
         kinds = ", ".join(f"{kind} ({number})" for kind, number in unknown.most_common(LISTED_MAX))
-        out.line(f"kept as they are, without a meaning here: {kinds}")
+        out.line(f"kept as they are, of no meaning to Turnfold: {kinds}")
 
 
 def _sums(files: Sequence[FileImport]) -> tuple[int, int, str]:
@@ -108,7 +108,8 @@ def _problems(out: Out, files: Sequence[FileImport]) -> None:
     total = sum(file.problem_count for file in files)
     if not total:
         return
-    out.line(f"{count(total, 'line')} could not be read as what they should be; they are kept as they are:")
+    is_kept = "is kept as it is, though something is" if total == 1 else "are kept as they are, though something is"
+    out.line(f"{count(total, 'line')} {is_kept} wrong there:")
     listed = [problem for file in files for problem in file.problems][:LISTED_MAX]
     for problem in listed:
         out.line(f"  {problem.path}:{problem.line}: {problem.text}")

@@ -1,6 +1,6 @@
 """What is left of a redacted event: a tombstone that keeps what the fold counts and nothing that somebody wrote.
 
-The tombstone's fold equals the head that a store has after it removed the event's entries: names stay, values go.
+The tombstone's fold equals the head that a store has after it removed the event's entries: keys stay, values go.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
         return _encode({"title": ""}), (_entry(event, "title", ""),)
     if event.type == "tag":
         payload = payload_of(event)
-        return _encode({"removed": [*payload.added, *payload.removed]}), tuple(_entry(event, "tag", tag) for tag in payload.added)
+        # A tag is its name, so an added one goes wholly; where an earlier event added it too, that one has to be redacted with this.
+        return _encode({"removed": payload.removed}), tuple(_entry(event, "tag", tag) for tag in payload.added)
     if event.type == "session.updated":
         return _updated(event, data)
     if event.type == "session.created":

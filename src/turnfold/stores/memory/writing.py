@@ -23,7 +23,7 @@ from turnfold.errors import AlreadyExists
 from turnfold.ids import check_session_id
 from turnfold.model.commit import Commit, Committed, Redact, Verbatim
 from turnfold.model.event import MAIN, Event, RangeTombstone
-from turnfold.model.session import BRANCH_KEYED
+from turnfold.model.session import Entry
 from turnfold.stores.memory.session import MemorySession
 
 _replace = msgspec.structs.replace
@@ -152,10 +152,7 @@ def _redact(session: MemorySession, redact: Redact) -> None:
         place = (entry.kind, entry.name, entry.branch)
         kept = session.entries.get(place)
         if kept is not None and kept.seq == redact.seq:
-            if entry.kind in BRANCH_KEYED:
-                session.entries[place] = msgspec.structs.replace(kept, value=None)
-            else:
-                del session.entries[place]
+            session.entries[place] = Entry(entry.kind, entry.name, None, redact.seq, entry.branch)
 
 
 def _prune(session: MemorySession, pruned: RangeTombstone) -> None:

@@ -18,10 +18,16 @@ from __future__ import annotations
 
 from turnfold.testing.contract.appending import AppendCases
 from turnfold.testing.contract.base import ContractBase
+from turnfold.testing.contract.erasing import RangeCases, RedactionCases, VerbatimCases
 from turnfold.testing.contract.expiry import ExpiryCases
+from turnfold.testing.contract.finding import ListCases, SearchCases
+from turnfold.testing.contract.following import EndCases, FollowerCases, SealCases, WatchCases
+from turnfold.testing.contract.heads import AlsoCases, EntryCases, PartCases
 from turnfold.testing.contract.idempotency import IdempotencyCases
 from turnfold.testing.contract.leases import LeaseCases
+from turnfold.testing.contract.reading import BranchCases, ReadCases, VisibilityCases
 from turnfold.testing.contract.refusals import RefusalCases
+from turnfold.testing.contract.scoping import IncarnationCases, NameCases, ScopeCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
 from turnfold.testing.contract.views import ViewCases
 
@@ -35,6 +41,24 @@ class StoreContract(
     LimitCases,
     RunCases,
     ExpiryCases,
+    ReadCases,
+    BranchCases,
+    VisibilityCases,
+    EntryCases,
+    PartCases,
+    AlsoCases,
+    ScopeCases,
+    IncarnationCases,
+    NameCases,
+    RedactionCases,
+    RangeCases,
+    VerbatimCases,
+    FollowerCases,
+    SealCases,
+    WatchCases,
+    EndCases,
+    ListCases,
+    SearchCases,
     ViewCases,
 ):
     """All themes."""

@@ -12,6 +12,7 @@ import pytest
 
 from turnfold.core.fold import fold_head
 from turnfold.core.lifecycle import EXPIRED, OPEN
+from turnfold.core.search import index_rows
 from turnfold.errors import SessionNotFound, StoreClosed
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Event, RangeTombstone
@@ -132,6 +133,22 @@ class ContractBase:
         except SessionNotFound:
             return None
         return head, self.log(key), self.store.list_runs(key), self.store.read_seals(key)
+
+    def index_all(self) -> None:
+        """Be the search follower until it has caught up."""
+        while changed := self.store.changed_sessions("search", 100):
+            for item in changed:
+                query = EventQuery(key=item.key, after=item.follower_seq, limit=1_000, incarnation=item.incarnation)
+                page = self.store.read_events(query)
+                rows = index_rows(page.events)
+                self.store.advance(
+                    "search",
+                    item.key,
+                    incarnation=item.incarnation,
+                    from_seq=item.follower_seq,
+                    to_seq=page.through_seq,
+                    rows=rows,
+                )
 
     # ---- the check behind every scenario ---------------------------------------------------------------------------------------------
     def check_heads(self) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from turnfold.codec.seal import event_digest, leaf
-from turnfold.core.fold import change_of
+from turnfold.core.fold import change_of, payload_of
 from turnfold.engine.prepare import prepare
 from turnfold.ids import new_id
-from turnfold.model.commit import Commit, Genesis
-from turnfold.model.event import Event, NewEvent, RangeTombstone
+from turnfold.model.commit import Commit, Genesis, HeadChange, Verbatim
+from turnfold.model.event import Event, NewEvent, RangeTombstone, Seal
 from turnfold.model.event_types import SessionCreated
 from turnfold.model.message import Message, user
-from turnfold.model.session import SessionKey
+from turnfold.model.session import Head, SessionKey
 
 replace = msgspec.structs.replace
 Item = str | Message | NewEvent | Event
@@ -107,3 +107,41 @@ def range_of(events: list[Event], reason: str = "deltas") -> RangeTombstone:
         reason,
         AT_US,
     )
+
+
+def without_counts(events: list[Event], keep: list[Event] | None = None) -> HeadChange:
+    """The head change of pruning events that counted: what they added is taken off, so that the head stays the fold of what is left.
+
+    Args:
+        events: The events that go.
+        keep: Those of them that are gone already.
+    """
+    gone = [event for event in events if event not in (keep or ())]
+    return HeadChange(
+        message_count=-sum(event.message_count for event in gone),
+        turn_count=-sum(event.turn_count for event in gone),
+        token_count=-sum(event.token_count for event in gone),
+    )
+
+
+def verbatim(key: SessionKey, head: Head, events: list[Event], ranges: list[RangeTombstone], seals: list[Seal]) -> Commit:
+    """A commit that writes a session, read elsewhere, as it was."""
+    created = payload_of(events[0])
+    first = Genesis(
+        event=events[0],
+        change=change_of(events[:1]),
+        incarnation=new_id(),
+        owner=created.owner,
+        agent=created.agent,
+        status=created.status,
+        kind=created.kind,
+        ttl_s=created.ttl_s,
+        expires_at_us=created.expires_at_us,
+    )
+    kept = Verbatim(
+        created_at_us=head.info.created_at_us,
+        updated_at_us=head.info.updated_at_us,
+        ranges=tuple(ranges),
+        seals=tuple(seals),
+    )
+    return Commit(key=key, events=tuple(events), change=change_of(events), genesis=first, verbatim=kept)

@@ -112,7 +112,7 @@ class LimitCases(ContractBase):
     """Limits are enforced inside the commit, and exact."""
 
     def test_each_counter(self) -> None:
-        cases = [
+        cases: list[tuple[str, int, build.Item, build.Item]] = [
             ("turn_count", 1, user("x"), assistant("x")),
             ("message_count", 2, assistant("x"), NewEvent(type="note")),
             ("branch_count", 2, build.branch_event("b2", "main", 2), "x"),
