@@ -17,8 +17,9 @@ THEMES: Final[dict[str, str]] = {
     "Clients": "Client AsyncClient",
     "Sessions": "Session AsyncSession",
     "Messages": "user assistant system tool_call tool_result message Message Usage Window",
-    "Events": "Event NewEvent Page Cursor",
+    "Events": "Event NewEvent Page Cursor payload_of upcaster",
     "What is in a session": "SessionInfo Branch Checkpoint",
+    "Importing and exporting": "ImportResult FileImport ExportedFile",
 }
 MORE: Final = "Everything else"
 
@@ -31,6 +32,8 @@ RETURNED: Final = (
     "turnfold.engine.searching.SearchHit",
     "turnfold.engine.usage.UsageRow",
     "turnfold.engine.verify.Verified",
+    "turnfold.engine.importing.result.Problem",
+    "turnfold.engine.importing.result.Progress",
     "turnfold.model.event.Seal",
     "turnfold.model.event.RangeTombstone",
     "turnfold.model.session.Lease",

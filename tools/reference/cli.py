@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 import click
 
 from tools.reference.markdown import code, prose, table
-
-
-def root() -> click.Group | None:
-    """Return the ``turnfold`` command, or None where the command line is not in the tree."""
-    if find_spec("turnfold.cli") is None:
-        return None
-    from turnfold.cli.root import cli
-
-    return cli
+from turnfold.cli.root import cli
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ("turnfold",)) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -38,15 +29,11 @@ def option_names(command: click.Command) -> list[str]:
 
 def command_line() -> str:
     """Write the page of the command line."""
-    out = ["# Command line\n\n"]
-    group = root()
-    if group is None:
-        return out[0] + "The command line is not in this tree.\n"
-    out.append(f"{help_text(group)}\n\n")
+    out = [f"# Command line\n\n{help_text(cli)}\n\n"]
     out.append("These options stand everywhere; given twice, the one after the command wins.\n\n")
-    out.append(options(group, frozenset()))
-    common = frozenset(option_names(group))
-    for path, command in commands(group):
+    out.append(options(cli, frozenset()))
+    common = frozenset(option_names(cli))
+    for path, command in commands(cli):
         level = "#" * len(path)
         out.append(f"{level} {' '.join(path)}\n\n{help_text(command)}\n\n```text\n{usage(path, command)}\n```\n\n")
         out.append(options(command, common))
