@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from turnfold.engine._sync.session import Session as Session
     from turnfold.engine.context import override as override
     from turnfold.engine.cursor import Cursor as Cursor
+    from turnfold.engine.importer import FileImport as FileImport
+    from turnfold.engine.importer import ImportResult as ImportResult
     from turnfold.errors import AlreadyExists as AlreadyExists
     from turnfold.errors import FormatError as FormatError
     from turnfold.errors import IdempotencyConflict as IdempotencyConflict
@@ -69,6 +71,7 @@ _HOMES = {
     "turnfold.engine._sync.session": "Session",
     "turnfold.engine.context": "override",
     "turnfold.engine.cursor": "Cursor",
+    "turnfold.engine.importer": "FileImport ImportResult",
     "turnfold.errors": _ERRORS,
     "turnfold.model.event": "Event NewEvent",
     "turnfold.model.message": "Message assistant message system tool_call tool_result user",

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from turnfold.core.lifecycle import PENDING
 from turnfold.engine._sync.session import Session
@@ -26,6 +27,9 @@ from turnfold.model.query import SearchQuery, SessionQuery
 from turnfold.model.session import Lease, SessionInfo, SessionKey
 from turnfold.model.settings import Settings
 from turnfold.ports.store import Store
+
+if TYPE_CHECKING:
+    from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
 
 
 class Client:
@@ -271,6 +275,38 @@ class Client:
             by=by,
             since_us=None if since is None else to_us(since),
         )
+
+    def import_files(
+        self,
+        paths: Iterable[Path | str] | None = None,
+        *,
+        format: str | None = None,
+        tags: Iterable[str] = (),
+        progress: ProgressCallback | None = None,
+    ) -> ImportResult:
+        """Bring in other tools' session files; what is there already is not brought in twice.
+
+        Args:
+            paths: Files and folders; None takes what ``discover_files`` finds.
+            format: Read all files as this format, e.g. ``codex``; None looks at each file's content.
+            tags: Of new sessions.
+            progress: Called after each batch, in the thread that reads.
+
+        Raises:
+            NotSupported: There is no such format.
+        """
+        return self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
+
+    def discover_files(self) -> list[tuple[str, Path]]:
+        """Return (format, path) of the session files that installed tools have left in their usual places."""
+        found = self._context.bridge.call(self._importer(()).discover)
+        return [(known.name, path) for known, path in found]
+
+    def _importer(self, tags: Iterable[str]) -> Importer:
+        from turnfold.engine.importer import Importer
+
+        context = self._context
+        return Importer(context.store, context.tenant, context.owner, hmac_key=context.key, tags=tags)
 
     def delete(self, session_id: str, *, owner: str | None = None) -> None:
         """Delete a session: not found from the moment that this returns.

@@ -36,6 +36,8 @@ SEARCH_HITS_MAX: Final = 1_000
 SEARCH_TERMS_MAX: Final = 32
 READ_CHUNK_EVENTS: Final = 1_000
 """Events that a whole-session read (messages, verify, export) takes from the store at a time."""
+READ_CHUNK_BYTES: Final = 4 * MIB
+"""Payload and kept-line bytes that such a read aims to hold at a time."""
 
 # ---- waiting -------------------------------------------------------------------------------------------------------------------------
 FOLLOW_WAIT_S_MAX: Final = 3_600.0
@@ -58,3 +60,9 @@ IMPORT_BATCH_EVENTS: Final = 2_000
 IMPORT_BATCH_BYTES: Final = 4 * MIB
 LINE_BYTES_MAX: Final = 256 * MIB
 """A longer line of an imported file is kept as out-of-line pieces and reported."""
+LINE_PIECE_BYTES: Final = 4 * MIB
+"""Size of the pieces that a line longer than ``LINE_BYTES_MAX`` is kept in."""
+IMPORT_PROBLEMS_MAX: Final = 1_000
+"""Problems of one file that are listed one by one; more are only counted."""
+IMPORT_RETRIES_MAX: Final = 32
+"""How often an import begins again at its cursor because somebody else wrote to the session meanwhile."""

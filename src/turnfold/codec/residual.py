@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,8 +24,12 @@ from turnfold.limits import INLINE_PART_BYTES_MAX
 CUT_CHARS_MIN = 24
 """Shorter strings stay in the line: a reference would not be smaller by enough to pay for its lookup."""
 
+SEARCH_BYTES_MAX = 4 * 1024 * 1024
+"""Strings times bytes of the line up to which each string is searched for by itself."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_string = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _reference = re.compile(rb"\x01(@?)([0-9a-f]+)\x02")
 Parts = list[tuple[str, bytes]]
 
@@ -93,58 +97,81 @@ def join(source: bytes, projection: Any, read_part: Callable[[str], bytes]) -> b
     return body + b"\n" if kind in b"LR" else body
 
 
-def _long_strings(value: Any) -> Iterator[str]:
+def _long_strings(value: Any) -> list[str]:
     """The long strings of a JSON value in document order; keys are never cut."""
-    if isinstance(value, str):
+    found: list[str] = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value: Any, found: list[str]) -> None:
+    kind = type(value)
+    if kind is str:
         if len(value) >= CUT_CHARS_MIN:
-            yield value
-    elif isinstance(value, dict):
+            found.append(value)
+    elif kind is dict:
         for item in value.values():
-            yield from _long_strings(item)
-    elif isinstance(value, list):
+            _collect(item, found)
+    elif kind is list:
         for item in value:
-            yield from _long_strings(item)
+            _collect(item, found)
 
 
 def _projection_spans(body: bytes, projection: Any) -> list[tuple[int, int, bytes]]:
-    found: dict[str, int] = {}
+    wanted: dict[bytes, bytes] = {}
     for index, text in enumerate(_long_strings(projection)):
-        found.setdefault(text, index)
+        wanted.setdefault(_encode(text)[1:-1], b"%d" % index)
     spans: list[tuple[int, int, bytes]] = []
-    for text in sorted(found, key=len, reverse=True):  # a longer one may contain a shorter one
-        _add_spans(body, _encode(text)[1:-1], b"%d" % found[text], spans)
+    _add_spans(body, wanted, spans)
     return spans
 
 
-def _add_spans(body: bytes, encoded: bytes, reference: bytes, spans: list[tuple[int, int, bytes]]) -> bool:
-    """Add each place of the encoded string that overlaps no earlier span; whether there was one."""
-    size = len(encoded)
-    added = False
-    start = body.find(b'"' + encoded + b'"')  # whole strings only: never a piece of another one
-    while start >= 0:
-        begin, end = start + 1, start + 1 + size
-        if not any(begin < other_end and other < end for other, other_end, _ in spans):
-            spans.append((begin, end, reference))
-            added = True
-        start = body.find(b'"' + encoded + b'"', end)
-    return added
+def _add_spans(body: bytes, wanted: dict[bytes, bytes], spans: list[tuple[int, int, bytes]]) -> set[bytes]:
+    """Add each place of the encoded strings that overlaps no earlier span; return the references used.
+
+    Only whole strings are cut, never a piece of another one. Each search passes over the whole line, so many strings in a long line are
+    looked for in one pass over all its strings instead; for the usual few, searching is several times faster.
+    """
+    used: set[bytes] = set()
+    if len(wanted) * len(body) > SEARCH_BYTES_MAX:
+        taken = {start for start, _, _ in spans}
+        for match in _string.finditer(body):
+            reference = wanted.get(match[1])
+            if reference is not None and match.start(1) not in taken:
+                spans.append((match.start(1), match.end(1), reference))
+                used.add(reference)
+        return used
+    for encoded, reference in sorted(wanted.items(), key=_by_length, reverse=True) if len(wanted) > 1 else wanted.items():
+        size = len(encoded)
+        start = body.find(b'"' + encoded + b'"')
+        while start >= 0:
+            begin, end = start + 1, start + 1 + size
+            for other, other_end, _ in spans:
+                if begin < other_end and other < end:
+                    break
+            else:
+                spans.append((begin, end, reference))
+                used.add(reference)
+            start = body.find(b'"' + encoded + b'"', end)
+    return used
+
+
+def _by_length(item: tuple[bytes, bytes]) -> int:
+    return len(item[0])  # the longest first: it may contain a shorter one
 
 
 def _add_part_spans(body: bytes, spans: list[tuple[int, int, bytes]]) -> Parts:
     """Cut the over-long strings that the projection does not hold."""
-    parts: Parts = []
     try:
         line = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return parts
-    seen: set[str] = set()
+        return []
+    wanted: dict[bytes, bytes] = {}
     for text in _long_strings(line):
-        if len(text) * 6 < INLINE_PART_BYTES_MAX or text in seen:
+        if len(text) * 6 < INLINE_PART_BYTES_MAX:
             continue
-        seen.add(text)
         encoded = _encode(text)[1:-1]
-        if len(encoded) > INLINE_PART_BYTES_MAX:
-            ref = part_ref(encoded)
-            if _add_spans(body, encoded, b"@" + ref[7:].encode(), spans):
-                parts.append((ref, encoded))
-    return parts
+        if len(encoded) > INLINE_PART_BYTES_MAX and encoded not in wanted:
+            wanted[encoded] = b"@" + part_ref(encoded)[7:].encode()
+    used = _add_spans(body, wanted, spans)
+    return [("sha256:" + reference[1:].decode(), encoded) for encoded, reference in wanted.items() if reference in used]

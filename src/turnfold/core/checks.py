@@ -7,6 +7,7 @@ event ids comes between scope and lease and is the store's own (``codec.seal.sam
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import msgspec
@@ -132,7 +133,7 @@ def check_ids(ids: Sequence[str], present: Sequence[bool], same: Sequence[bool])
 
 def repeated(seqs: Sequence[int], *, incarnation: str, branch: str, recorded_at_us: int) -> Committed:
     """The answer to a commit whose events are all there already."""
-    contiguous = all(later == earlier + 1 for earlier, later in zip(seqs, seqs[1:], strict=False))
+    contiguous = all(later == earlier + 1 for earlier, later in pairwise(seqs))
     return Committed(
         seqs[0],
         seqs[-1],
@@ -185,8 +186,10 @@ def check_status(commit: Commit, status: str, expires_at_us: int | None, now_us:
     """Raise unless the status allows the commit.
 
     A session past its expiry takes two lifecycle steps: archiving, and writing the expiry down. A lifecycle commit without a status change
-    (redaction, pruning) is allowed in every status.
+    (redaction, pruning) is allowed in every status, and so is one that writes nothing but perhaps the session itself (an open that persists).
     """
+    if not (commit.events or commit.runs or commit.parts or commit.redacts or commit.prune):
+        return
     change = commit.change.status
     if is_expired(status, expires_at_us, now_us):
         if commit.lifecycle and (change is None or change.to == EXPIRED or EXPIRED in change.allowed_from):

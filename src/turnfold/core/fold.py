@@ -241,9 +241,10 @@ def build_head(
 ) -> Head:
     """Put a head together from counters and entries; shared by the fold and the stores, so that derived fields agree.
 
-    Removed entries are left out; title, tags, metadata, native and parent of the info come from the entries.
+    Removed entries are left out, but for branch-keyed ones: a branch that forked before the removal must be able to tell that it has to look
+    further. Title, tags, metadata, native and parent of the info come from the entries.
     """
-    live = sorted((e for e in entries if e.value is not None), key=lambda e: (e.kind, e.name, e.branch))
+    live = sorted((e for e in entries if e.value is not None or e.kind in BRANCH_KEYED), key=lambda e: (e.kind, e.name, e.branch))
     info = SessionInfo(id=session_id, tenant=tenant, incarnation=incarnation, **fields, **info_fields(live))
     return Head(info=info, entries=tuple(live), usage_by_model=by_model, ttl_s=ttl_s)
 

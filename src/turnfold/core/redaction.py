@@ -54,11 +54,16 @@ def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
         entries = [_entry(event, "tag", tag) for tag in data.get("tags", ())]
         entries += [_entry(event, "metadata", key) for key in data.get("metadata", {})]
         return _encode(kept), (*entries, _entry(event, "title", ""))
-    if event.type in {"message", "context"} and isinstance(data, dict):
-        return _encode({"role": data.get("role", "user"), "parts": _paired(data), "ext": {"redacted": True}}), ()
-    if isinstance(data, dict):
-        return _encode({key: data[key] for key in _KEPT.get(event.type, ()) if key in data}), ()
-    return b"null", ()
+    return _plain(event.type, data), ()
+
+
+def _plain(kind: str, data: Any) -> bytes:
+    """The tombstone of a type without head entries."""
+    if not isinstance(data, dict):
+        return b"null"
+    if kind in {"message", "context"}:
+        return _encode({"role": data.get("role", "user"), "parts": _paired(data), "ext": {"redacted": True}})
+    return _encode({key: data[key] for key in _KEPT.get(kind, ()) if key in data})
 
 
 _PAIRED = {"tool_call": ("type", "id", "name"), "tool_call_response": ("type", "id")}

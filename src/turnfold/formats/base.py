@@ -54,6 +54,8 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
         created_us: Time of the first dated line.
         parent: ``{"session_id": …, "relation": "subagent"|"fork"}`` or None.
         metadata: cwd, git branch and the like: small, for the list.
+        files: Exact text of small files that belong to this one (name in the same folder → text): kept with the session, and written
+            again beside its exported file.
     """
 
     native_id: str
@@ -63,10 +65,12 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int | None = None
     parent: dict[str, Any] | None = None
     metadata: dict[str, Any] = {}
+    files: dict[str, str] = {}
 
 
 Find = Callable[[str], Place | None]
-"""Returns the place of the event with that native id (``meta.uuid``) in the session so far."""
+"""Returns the place of the event with that native id (``meta.uuid``) in the session so far, all events answered before included, committed
+or not; of the latest one where an id is repeated."""
 
 
 class Reader(Protocol):
@@ -116,16 +120,41 @@ class Format(Protocol):
         ...
 
 
-def native_lines(events: Iterable[Event]) -> Iterator[Event]:
-    """The events that carry a kept line, in seq order, without those taken out of their file again (``retract`` of an import)."""
-    retracted: set[int] = set()
-    kept: list[Event] = []
-    for event in events:
+def retracted_ranges(retractions: Iterable[Event]) -> list[tuple[int, int]]:
+    """The stretches of seqs that imports took out of their file again, merged and in order.
+
+    Args:
+        retractions: The session's ``retract`` events; those of people (without ``meta.import``) do not touch the file.
+    """
+    ranges: list[tuple[int, int]] = []
+    for event in retractions:
         if event.type == "retract" and event.meta.get("import"):
             data = event.data
-            retracted.update(data.get("seqs", ()))
-            for first, last in data.get("ranges", ()):
-                retracted.update(range(first, last + 1))
-        elif event.source is not None:
-            kept.append(event)
-    yield from (event for event in kept if event.seq not in retracted)
+            ranges += ((seq, seq) for seq in data.get("seqs", ()))
+            ranges += ((first, last) for first, last in data.get("ranges", ()))
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def native_lines(retractions: Iterable[Event], events: Iterable[Event]) -> Iterator[Event]:
+    """The events that carry a kept line, in seq order, without those taken out of their file again (``retract`` of an import).
+
+    Two passes, so that a file of any size streams: the few retractions first, then everything.
+
+    Args:
+        retractions: The session's ``retract`` events.
+        events: All its events in seq order, with their kept lines.
+    """
+    ranges = retracted_ranges(retractions)
+    place = 0
+    for event in events:
+        while place < len(ranges) and ranges[place][1] < event.seq:
+            place += 1
+        out = place < len(ranges) and ranges[place][0] <= event.seq
+        if event.source is not None and not out:
+            yield event

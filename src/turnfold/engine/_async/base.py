@@ -84,7 +84,7 @@ class AsyncHandle:
     async def persist(self) -> None:
         """Write a new session at once, without waiting for its first commit; a no-op where it exists."""
         if self._genesis is not None:
-            done = await self._bridge.commit(Commit(key=self._key, owner=self._owner, genesis=self._genesis))
+            done = await self._bridge.commit(Commit(key=self._key, owner=self._owner, genesis=self._genesis, lifecycle=True))
             self._incarnation, self._genesis = done.incarnation, None
 
     async def info(self) -> SessionInfo:

@@ -35,21 +35,23 @@ _TAIL_CHUNK_MIN = 64
 class Reading(Handle):
     """What a session handle reads."""
 
-    def messages(self, *, last: int | None = None, viewer: str | None = None) -> list[Message]:
+    def messages(self, *, last: int | None = None, at: int | None = None, viewer: str | None = None) -> list[Message]:
         """Return the messages of the handle's branch, oldest first.
 
         Args:
             last: Only this many from the end; reads only the tail of the log.
+            at: As the branch was when the event of this seq was its last; None is now.
             viewer: Agent whose ``visible_to``/``hidden_from`` hold; None sees all.
         """
         branch = self._branch or ACTIVE_BRANCH
+        before = None if at is None else at + 1
         if last is not None:
             if last < 0:
                 raise InvalidInput(f"last is 0 or more, not {last}")
             tail = Tail(last)
-            self._feed(tail, branch, VIEW_TYPES, viewer)
+            self._feed(tail, branch, VIEW_TYPES, viewer, before=before)
             return [shown.message for shown in tail.shown()]
-        return messages_of(self._all(branch, VIEW_TYPES, viewer))
+        return messages_of(self._all(branch, VIEW_TYPES, viewer, before=before))
 
     def window(self, token_budget: int, *, viewer: str | None = None) -> Window:
         """Return what the model sees next: system prompt and pinned messages, summary, and the newest that fit, tool pairs whole.
@@ -190,6 +192,7 @@ class Reading(Handle):
         viewer: str | None,
         *,
         visible: frozenset[str] | None = None,
+        before: int | None = None,
     ) -> list[Event]:
         """Read a branch's whole view in chunks."""
         out: list[Event] = []
@@ -199,6 +202,7 @@ class Reading(Handle):
                 key=self._key,
                 owner=self._owner,
                 after=after,
+                before=before,
                 limit=PAGE_EVENTS_MAX,
                 branch=branch,
                 types=types,
@@ -212,9 +216,8 @@ class Reading(Handle):
                 return out
             after = page.through_seq
 
-    def _feed(self, tail: Tail, branch: str, types: frozenset[str], viewer: str | None) -> None:
+    def _feed(self, tail: Tail, branch: str, types: frozenset[str], viewer: str | None, *, before: int | None = None) -> None:
         """Read a branch's view backwards until the tail is full."""
-        before: int | None = None
         limit = max(_TAIL_CHUNK_MIN, tail.need_count + 8)
         while not tail.full:
             query = EventQuery(

@@ -173,13 +173,12 @@ class MemorySession:
 
     def head(self, now_us: int) -> Head:
         """The head as readers see it."""
-        entries = self.entries.values()
         return build_head(
             self.key.session_id,
             self.key.tenant,
             self.incarnation,
             fields=self._fields(now_us),
-            entries=entries,
+            entries=self.entries.values(),
             by_model=dict(self.by_model),
             ttl_s=self.ttl_s,
         )
@@ -245,7 +244,7 @@ class MemorySession:
             and (query.parent_id is None or self._parent_id() == query.parent_id)
         )
 
-    def _parent_id(self) -> Any:
+    def _parent_id(self) -> object:
         entry = self.entries.get(("parent", "", ""))
         if entry is None or entry.value is None:
             return None

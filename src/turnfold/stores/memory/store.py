@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
+import msgspec
+
 from turnfold.core.branches import Segment, view_of
 from turnfold.core.checks import check_lease_ttl, check_owner, not_found
 from turnfold.core.filtering import bounds, check_page_limit, filters_nothing, matches, sees, through
@@ -164,7 +166,7 @@ class MemoryStore:
             low, high = (through_seq, last) if query.descending else (first, through_seq)
             ranges = tuple(item for item in session.ranges if item.first_seq <= high and item.last_seq >= low)
         if not query.with_source:
-            found = [event if event.source is None else _without_source(event) for event in found]
+            found = [event if event.source is None else msgspec.structs.replace(event, source=None) for event in found]
         return EventPage(found, through_seq, last_seq, session.incarnation, ranges, more)
 
     def get_session(self, key: SessionKey, *, owner: str | None = None) -> Head:
@@ -250,9 +252,8 @@ class MemoryStore:
             now = self._clock()
             held = session.lease
             if held is not None and held.holder != holder and held.expires_at_us > now:
-                raise LeaseLost(
-                    f"session {key.session_id!r} is leased by {held.holder!r}", hint="try again when it has expired", holder=held.holder
-                )
+                message = f"session {key.session_id!r} is leased by {held.holder!r}"
+                raise LeaseLost(message, hint="try again when it has expired", holder=held.holder)
             session.fence += 1
             session.lease = Lease(key.tenant, key.session_id, holder, session.fence, now + ttl_us)
             session.settle()
@@ -426,14 +427,10 @@ def _is_plain(commit: Commit, session: MemorySession) -> bool:
 def _select(session: MemorySession, query: EventQuery, view: tuple[Segment, ...] | None, first: int, last: int) -> list[Event]:
     """Up to ``limit + 1`` matching events in the asked order."""
     places = session.places(first, last, descending=query.descending)
-    events = map(session.stored, places)
+    events: Iterator[Event] = map(session.stored, places)
     if not filters_nothing(query, view):
-        events = filter(lambda event: matches(query, view, event), events)
+        events = (event for event in events if matches(query, view, event))
     return list(islice(events, query.limit + 1))
-
-
-def _without_source(event: Event) -> Event:
-    return Event(*(getattr(event, name) if name != "source" else None for name in Event.__struct_fields__))
 
 
 def _rank(row: SearchRow) -> tuple[int, str, int]:

@@ -163,7 +163,8 @@ def _prune(session: MemorySession, pruned: RangeTombstone) -> None:
 
 def _restore(commit: Commit, session: MemorySession, verbatim: Verbatim) -> Committed:
     """Fill an empty session with a log as it was elsewhere."""
-    for item in sorted((*commit.events, *verbatim.ranges), key=_first_seq):
+    items: list[Event | RangeTombstone] = [*commit.events, *verbatim.ranges]
+    for item in sorted(items, key=_first_seq):
         if isinstance(item, RangeTombstone):
             _add_range(session, item)
         else:

@@ -18,10 +18,23 @@ from __future__ import annotations
 
 from turnfold.testing.contract.appending import AppendCases
 from turnfold.testing.contract.base import ContractBase
+from turnfold.testing.contract.expiry import ExpiryCases
 from turnfold.testing.contract.idempotency import IdempotencyCases
+from turnfold.testing.contract.leases import LeaseCases
+from turnfold.testing.contract.refusals import RefusalCases
+from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
 
 
-class StoreContract(AppendCases, IdempotencyCases):
+class StoreContract(
+    AppendCases,
+    IdempotencyCases,
+    RefusalCases,
+    LeaseCases,
+    LifecycleCases,
+    LimitCases,
+    RunCases,
+    ExpiryCases,
+):
     """All themes."""
 
 

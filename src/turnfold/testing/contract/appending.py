@@ -106,7 +106,7 @@ class AppendCases(ContractBase):
         key = self.create()
         results = self.together(50, lambda index: [self.append(key, f"{index}-{turn}") for turn in range(4)])
         assert only_errors(results) == []
-        taken = sorted(place.first_seq for places in results for place in places if isinstance(places, list))
+        taken = sorted(place.first_seq for places in results if isinstance(places, list) for place in places)
         assert taken == list(range(2, 202))
         texts = {event.data["parts"][0]["content"] for event in self.log(key)[1:]}
         assert texts == {f"{index}-{turn}" for index in range(50) for turn in range(4)}
@@ -156,11 +156,8 @@ class AppendCases(ContractBase):
         self.append(key, assistant("more", usage=Usage(1, 1, model="a")), assistant("b", usage=Usage(2, 3, cost_microusd=7, model="b")))
         head = self.head(key)
         info = head.info
-        assert (info.message_count, info.turn_count, info.token_count) == (
-            4,
-            1,
-            9 + sum(event.token_count for event in self.log(key) if event.type == "message"),
-        )
+        of_messages = sum(event.token_count for event in self.log(key) if event.type == "message")
+        assert (info.message_count, info.turn_count, info.token_count) == (4, 1, of_messages + 9)
         assert info.usage == Usage(13, 9, cost_microusd=7)
         assert head.usage_by_model == {"a": Usage(11, 6, model="a"), "b": Usage(2, 3, cost_microusd=7, model="b")}
 

@@ -16,6 +16,7 @@ from turnfold.model.event_types import SessionCreated
 from turnfold.model.message import Message, user
 from turnfold.model.session import SessionKey
 
+replace = msgspec.structs.replace
 Item = str | Message | NewEvent | Event
 AT_US = 1_749_999_999_000_000
 """The source's time of events that do not say one; before the fake clock's, so that the two are never mixed up."""

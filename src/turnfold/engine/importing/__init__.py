@@ -1,0 +1,1 @@
+"""Parts of the importer: the file, the cursor, the batch, the look-up of native ids, the result."""

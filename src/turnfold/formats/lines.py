@@ -1,0 +1,81 @@
+"""What readers of line-based formats share: decoding a line that may be broken, its time, and building an event that keeps it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from turnfold.codec.residual import cut, whole
+from turnfold.formats.base import Line, Projected
+from turnfold.model.event import NewEvent, to_us
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_surrogate = re.compile("[\ud800-\udfff]")
+PROBLEM_CHARS_MAX = 200
+"""A problem's text is shown to people: no longer than this."""
+
+
+def decode_line(data: bytes) -> tuple[Any, str | None]:
+    """Decode one line as JSON.
+
+    Returns:
+        The value and None, or None and what is wrong. Lone surrogates, which Python's own writer produces and no store can hold,
+        become U+FFFD in the value (the kept line has them).
+    """
+    try:
+        return _decode(data), None
+    except RecursionError:
+        return None, "JSON is nested too deeply"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = str(error)
+    try:
+        value = clean(json.loads(data))
+        _encode(value)
+    except (ValueError, RecursionError, OverflowError, TypeError):
+        return None, f"not JSON: {reason}"[:PROBLEM_CHARS_MAX]
+    return value, None
+
+
+def clean(value: Any) -> Any:
+    """Put U+FFFD in place of lone surrogates, which JSON in UTF-8 cannot say."""
+    if isinstance(value, str):
+        return _surrogate.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return value
+
+
+def parse_at(text: Any) -> int | None:
+    """Return a line's RFC 3339 time in microseconds since the epoch, or None."""
+    if not isinstance(text, str) or len(text) > 64:
+        return None
+    try:
+        return to_us(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def opaque(line: Line, at_us: int | None, native_type: str | None, problem: str | None = None) -> Projected:
+    """Return a line without projection: it is kept, counted by its native type and seen by nobody."""
+    data: dict[str, Any] = {}
+    if native_type is not None:
+        data["native_type"] = native_type[:PROBLEM_CHARS_MAX]
+    if problem is not None:
+        data["problem"] = problem
+    source, parts = cut(line.data, data)
+    event = NewEvent(type="opaque", data=data, at=at_us, visibility="none", message_count=0, turn_count=0, source=source)
+    return Projected(event, tuple(parts), problem)
+
+
+def blank(line: Line, at_us: int | None) -> Projected:
+    """Return an empty line, which some tools leave behind after a crash: kept, and no problem."""
+    data = {"native_type": "blank"}
+    event = NewEvent(type="opaque", data=data, at=at_us, visibility="none", message_count=0, turn_count=0, source=whole(line.data))
+    return Projected(event)
