@@ -97,7 +97,7 @@ def tag_of(kind: type) -> str:
     """Return the line that says how a part is tagged."""
     if not issubclass(kind, msgspec.Struct):
         return ""
-    return f"In JSON: `\"type\": \"{kind.__struct_config__.tag}\"`.\n\n"
+    return f'In JSON: `"type": "{kind.__struct_config__.tag}"`.\n\n'
 
 
 def store_port() -> str:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
+from tools.reference.markdown import code, first_paragraph, prose, section, table
 
 import turnfold.errors
 import turnfold.limits
-from tools.reference.markdown import code, first_paragraph, prose, section, table
 from turnfold import connect
 from turnfold.config import FILE, PREFIX
 from turnfold.model.event_types import ALIASES, KNOWN_TYPES, PAYLOADS
@@ -31,7 +31,9 @@ def event_types() -> str:
     for name, payload in PAYLOADS.items():
         out.append(f"### {name}\n\n{first_paragraph(payload)}\n\n")
         hints = get_type_hints(payload)
-        rows = [(code(field.encode_name), code(type_name(hints[field.name])), default_of(field)) for field in msgspec.structs.fields(payload)]
+        rows = [
+            (code(field.encode_name), code(type_name(hints[field.name])), default_of(field)) for field in msgspec.structs.fields(payload)
+        ]
         out.append(table(("field", "type", "default"), rows))
     out.append("## Types without a fixed payload\n\nTheir payload is the JSON value that was given.\n\n")
     out += [f"- `{name}`\n" for name in sorted(KNOWN_TYPES - PAYLOADS.keys())]
@@ -69,7 +71,16 @@ def errors() -> str:
     details = []
     for kind in error_classes():
         retry = "yes" if kind.retryable else "no"
-        rows.append((f"[`{kind.__name__}`](#{kind.__name__.lower()})", code(kind.code), kind.fault, retry, str(kind.exit_status), str(kind.http_status)))
+        rows.append(
+            (
+                f"[`{kind.__name__}`](#{kind.__name__.lower()})",
+                code(kind.code),
+                kind.fault,
+                retry,
+                str(kind.exit_status),
+                str(kind.http_status),
+            )
+        )
         bases = [base.__name__ for base in kind.__mro__[1:] if base.__module__ == turnfold.errors.__name__]
         lines = [f"## {kind.__name__}\n\n{first_paragraph(kind)}\n"]
         if bases:
@@ -171,5 +182,5 @@ def configuration() -> str:
         f"`{PREFIX}CONFIG` names; its keys are the names below, at the top level. An unknown key is an error that names it.\n"
         "`override` changes the settings of the second kind for one context; see {doc}`../how-to/configure`.\n\n"
         + table(("key", "environment", "type", "default", "what it does"), rows)
-        + f"In the environment a truth is `1`, `true` or `yes`, its opposite `0`, `false` or `no`; an empty variable counts as unset.\n"
+        + "In the environment a truth is `1`, `true` or `yes`, its opposite `0`, `false` or `no`; an empty variable counts as unset.\n"
     )
