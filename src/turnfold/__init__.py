@@ -1,3 +1,101 @@
-"""Turnfold: the session layer for AI agents."""
+"""Turnfold: the session layer for AI agents. Public names only; they are imported when they are first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from turnfold.client import Client as Client
+    from turnfold.client_async import AsyncClient as AsyncClient
+    from turnfold.connect import connect as connect
+    from turnfold.connect import connect_async as connect_async
+    from turnfold.core.window import Window as Window
+    from turnfold.engine._async.session import AsyncSession as AsyncSession
+    from turnfold.engine._sync.session import Session as Session
+    from turnfold.engine.context import override as override
+    from turnfold.engine.cursor import Cursor as Cursor
+    from turnfold.engine.importer import FileImport as FileImport
+    from turnfold.engine.importer import ImportResult as ImportResult
+    from turnfold.errors import AlreadyExists as AlreadyExists
+    from turnfold.errors import FormatError as FormatError
+    from turnfold.errors import IdempotencyConflict as IdempotencyConflict
+    from turnfold.errors import IntegrityError as IntegrityError
+    from turnfold.errors import InvalidInput as InvalidInput
+    from turnfold.errors import InvalidTransition as InvalidTransition
+    from turnfold.errors import LeaseLost as LeaseLost
+    from turnfold.errors import LimitExceeded as LimitExceeded
+    from turnfold.errors import MergeConflict as MergeConflict
+    from turnfold.errors import MissingExtra as MissingExtra
+    from turnfold.errors import NotFound as NotFound
+    from turnfold.errors import NotSupported as NotSupported
+    from turnfold.errors import PermissionDenied as PermissionDenied
+    from turnfold.errors import SchemaTooNew as SchemaTooNew
+    from turnfold.errors import SequenceConflict as SequenceConflict
+    from turnfold.errors import SessionClosed as SessionClosed
+    from turnfold.errors import SessionExpired as SessionExpired
+    from turnfold.errors import SessionNotFound as SessionNotFound
+    from turnfold.errors import SessionSuspended as SessionSuspended
+    from turnfold.errors import StoreClosed as StoreClosed
+    from turnfold.errors import StoreCorrupt as StoreCorrupt
+    from turnfold.errors import StoreUnavailable as StoreUnavailable
+    from turnfold.errors import TurnfoldError as TurnfoldError
+    from turnfold.model.event import Event as Event
+    from turnfold.model.event import NewEvent as NewEvent
+    from turnfold.model.message import Message as Message
+    from turnfold.model.message import assistant as assistant
+    from turnfold.model.message import message as message
+    from turnfold.model.message import system as system
+    from turnfold.model.message import tool_call as tool_call
+    from turnfold.model.message import tool_result as tool_result
+    from turnfold.model.message import user as user
+    from turnfold.model.page import Page as Page
+    from turnfold.model.session import Branch as Branch
+    from turnfold.model.session import Checkpoint as Checkpoint
+    from turnfold.model.session import SessionInfo as SessionInfo
+    from turnfold.model.settings import Settings as Settings
+    from turnfold.model.usage import Usage as Usage
+
+_ERRORS = (
+    "AlreadyExists FormatError IdempotencyConflict IntegrityError InvalidInput InvalidTransition LeaseLost LimitExceeded MergeConflict "
+    "MissingExtra NotFound NotSupported PermissionDenied SchemaTooNew SequenceConflict SessionClosed SessionExpired SessionNotFound "
+    "SessionSuspended StoreClosed StoreCorrupt StoreUnavailable TurnfoldError"
+)
+_HOMES = {
+    "turnfold.client": "Client",
+    "turnfold.client_async": "AsyncClient",
+    "turnfold.connect": "connect connect_async",
+    "turnfold.core.window": "Window",
+    "turnfold.engine._async.session": "AsyncSession",
+    "turnfold.engine._sync.session": "Session",
+    "turnfold.engine.context": "override",
+    "turnfold.engine.cursor": "Cursor",
+    "turnfold.engine.importer": "FileImport ImportResult",
+    "turnfold.errors": _ERRORS,
+    "turnfold.model.event": "Event NewEvent",
+    "turnfold.model.message": "Message assistant message system tool_call tool_result user",
+    "turnfold.model.page": "Page",
+    "turnfold.model.session": "Branch Checkpoint SessionInfo",
+    "turnfold.model.settings": "Settings",
+    "turnfold.model.usage": "Usage",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  # the type checkers read the block above
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the name stands for
+    """Import a public name when it is first used, so that ``import turnfold`` costs next to nothing."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'turnfold' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return [*__all__, "__version__"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from turnfold.core.lifecycle import PENDING
 from turnfold.engine._async.session import AsyncSession
@@ -15,17 +16,19 @@ from turnfold.engine.scopes import make_genesis, refuse_reserved
 from turnfold.engine.searching import SearchHit, query_terms, search
 from turnfold.engine.usage import BY, By, UsageRow, roll_up
 from turnfold.engine.verify import Verified, verify_session
-from turnfold.errors import InvalidInput, NotFound, SessionNotFound
+from turnfold.errors import InvalidInput, SessionNotFound
 from turnfold.ids import check_name, check_session_id
 from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model import event_types as t
-from turnfold.model.event import to_us
-from turnfold.model.event import Seal
+from turnfold.model.event import Seal, to_us
 from turnfold.model.page import Page
 from turnfold.model.query import SearchQuery, SessionQuery
 from turnfold.model.session import Lease, SessionInfo, SessionKey
 from turnfold.model.settings import Settings
 from turnfold.ports.store import Store
+
+if TYPE_CHECKING:
+    from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
 
 
 class AsyncClient:
@@ -155,7 +158,7 @@ class AsyncClient:
         genesis = make_genesis(data, context.key, owner_sessions_max=settings.owner_sessions_max)
         session = AsyncSession(context, key, owner=scope, genesis=genesis, branch=branch)
         if persist:
-            await session._commit(())  # noqa: SLF001  # the client makes its sessions
+            await session.persist()
         return session
 
     async def sessions(
@@ -272,6 +275,38 @@ class AsyncClient:
             since_us=None if since is None else to_us(since),
         )
 
+    async def import_files(
+        self,
+        paths: Iterable[Path | str] | None = None,
+        *,
+        format: str | None = None,
+        tags: Iterable[str] = (),
+        progress: ProgressCallback | None = None,
+    ) -> ImportResult:
+        """Bring in other tools' session files; what is there already is not brought in twice.
+
+        Args:
+            paths: Files and folders; None takes what ``discover_files`` finds.
+            format: Read all files as this format, e.g. ``codex``; None looks at each file's content.
+            tags: Of new sessions.
+            progress: Called after each batch, in the thread that reads.
+
+        Raises:
+            NotSupported: There is no such format.
+        """
+        return await self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
+
+    async def discover_files(self) -> list[tuple[str, Path]]:
+        """Return (format, path) of the session files that installed tools have left in their usual places."""
+        found = await self._context.bridge.call(self._importer(()).discover)
+        return [(known.name, path) for known, path in found]
+
+    def _importer(self, tags: Iterable[str]) -> Importer:
+        from turnfold.engine.importer import Importer
+
+        context = self._context
+        return Importer(context.store, context.tenant, context.owner, hmac_key=context.key, tags=tags)
+
     async def delete(self, session_id: str, *, owner: str | None = None) -> None:
         """Delete a session: not found from the moment that this returns.
 
@@ -306,6 +341,3 @@ class AsyncClient:
         context = self._context
         key = SessionKey(context.tenant, check_session_id(session_id))
         return await context.bridge.call(context.store.acquire_lease, key, check_name(holder, "holder"), ttl_s, owner=context.scope(owner))
-
-
-__all__ = ["AsyncClient", "NotFound"]

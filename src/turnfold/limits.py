@@ -27,6 +27,12 @@ COMMIT_GROUP_MAX: Final = 512
 COMMIT_QUEUE_MAX: Final = 10_000
 """Commits waiting for the writer; more wait outside (async) or block (sync)."""
 
+# ---- files store -------------------------------------------------------------------------------------------------------------------
+SEGMENT_BYTES_MAX: Final = 16 * MIB
+"""A log goes on in a new file once its last one has grown to this."""
+OPEN_LOGS_MAX: Final = 200
+"""Logs that a process keeps open (two file handles each); the least recently used are let go."""
+
 # ---- reads ---------------------------------------------------------------------------------------------------------------------------
 PAGE_EVENTS_MAX: Final = 10_000
 PAGE_EVENTS_DEFAULT: Final = 100

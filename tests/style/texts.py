@@ -11,8 +11,8 @@ RELEASE = re.compile(r"## \[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d{2}-\d{2})")
 
 # Home, temporary and work folders of a real machine. Made-up people of examples may have a home.
 MACHINE_PATH = re.compile(
-    r"(?<![\w.~*})>-])/(?:root/|work/|tmp/\w|var/folders/|home/(?!(?:user|alice|bob|me|you|dev)\b)\w"
-    r"|Users/(?!(?:user|alice|bob|me|you|dev)\b)\w)"
+    r"(?<![\w.~*})>-])/(?:root/|work/|tmp/\w|var/folders/|home/(?!(?:user|alice|robin|bob|me|you|dev)\b)\w"
+    r"|Users/(?!(?:user|alice|robin|bob|me|you|dev)\b)\w)"
 )
 FENCED = re.compile(r"^```[^\n`]*\n(?P<body>.*?)\n?^```\s*$", re.MULTILINE | re.DOTALL)
 UNFINISHED = re.compile(r"\b(?:TO" + "DO|FIX" + r"ME)\b")

@@ -70,6 +70,11 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
     return _sha256(body).digest() if key is None else hmac.digest(key, body, "sha256")
 
 
+def same_content(incoming: Event, *, salt: bytes, digest: bytes, key: bytes | None = None) -> bool:
+    """Whether an incoming event is the stored one with that salt and digest (its id equal): a repeat prepared anew has another salt."""
+    return incoming.digest == digest or event_digest(incoming, salt, key) == digest
+
+
 def leaf(event: Event) -> bytes:
     """Return the 32-byte seal leaf of a stored event."""
     branch = event.branch.encode()

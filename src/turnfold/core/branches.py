@@ -42,6 +42,16 @@ def segments(branches: Mapping[str, Branch], name: str) -> tuple[Segment, ...]:
     return tuple(segment for segment in out if segment.upto is None or segment.upto > segment.after)
 
 
+def view_of(branches: Mapping[str, Branch], asked: str | None, active: str) -> tuple[Segment, ...] | None:
+    """Return the view that ``EventQuery.branch`` asks for: None is the whole session, ``""`` the active branch.
+
+    A session without forks has one line, which is the whole session too.
+    """
+    if asked is None or (not branches and asked in {"", MAIN}):
+        return None
+    return segments(branches, asked or active)
+
+
 def in_view(view: tuple[Segment, ...], branch: str, seq: int) -> bool:
     """Whether an event of that branch and seq belongs to the view."""
     return any(part.branch == branch and part.after < seq and (part.upto is None or seq <= part.upto) for part in view)

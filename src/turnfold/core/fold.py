@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from turnfold.core.lifecycle import sources_of
+from turnfold.core.lifecycle import check_transition, sources_of
+from turnfold.errors import AlreadyExists, NotFound
 from turnfold.model import event_types as t
 from turnfold.model.commit import NO_CHANGE, Guard, HeadChange, StatusChange
 from turnfold.model.event import MAIN, Event
@@ -94,6 +95,16 @@ class _Builder:
         self.entries.pop(key, None)  # the last one wins, and stands last
         self.entries[key] = Entry(kind, name, raw, index, branch)
 
+    def _guard(self, kind: str, name: str, *, present: bool) -> None:
+        """Guard an entry; what an earlier event of the same commit did to it is known here and never reaches the store."""
+        earlier = self.entries.get((kind, name, ""))
+        if earlier is None:
+            self.guards.append(Guard(kind, name, present=present))
+        elif present and earlier.value is None:
+            raise NotFound(f"there is no {kind} {name!r}", kind=kind, name=name)
+        elif not present and earlier.value is not None:
+            raise AlreadyExists(f"{kind} {name!r} exists already", kind=kind, name=name)
+
     def _session_created(self, index: int, _event: Event, data: t.SessionCreated) -> None:
         if data.title is not None:
             self._set("title", "", data.title, index)
@@ -105,6 +116,8 @@ class _Builder:
             self._set("native", "", data.native, index)
         if data.parent is not None:
             self._set("parent", "", data.parent, index)
+        if data.expires_at_us is not None:
+            self.expires_at_us = data.expires_at_us
 
     def _session_updated(self, index: int, _event: Event, data: t.SessionUpdated) -> None:
         if data.title is not None:
@@ -119,10 +132,13 @@ class _Builder:
             self.expires_at_us = data.expires_at_us
 
     def _session_status_changed(self, index: int, _event: Event, data: t.StatusChanged) -> None:
-        self.status = StatusChange(data.status, sources_of(data.status), data.reason)
+        before = self.status
+        if before is not None:  # several steps in one commit: the first must fit the stored status, each next one its predecessor
+            check_transition(before.to, data.status)
+        self.status = StatusChange(data.status, sources_of(data.status) if before is None else before.allowed_from, data.reason)
 
     def _branch_created(self, index: int, _event: Event, data: t.BranchCreated) -> None:
-        self.guards.append(Guard("branch", data.name, present=False))
+        self._guard("branch", data.name, present=False)
         self._set("branch", data.name, {"parent": data.parent, "fork_seq": data.fork_seq}, index)
         self.branch_count += 1
 
@@ -130,7 +146,7 @@ class _Builder:
         self.active_branch = data.name
 
     def _checkpoint(self, index: int, _event: Event, data: t.CheckpointCreated) -> None:
-        self.guards.append(Guard("checkpoint", data.name, present=data.deleted))
+        self._guard("checkpoint", data.name, present=data.deleted)
         value = None if data.deleted else {"branch": data.branch, "seq": data.at_seq}
         self._set("checkpoint", data.name, value, index)
         self.checkpoint_count += -1 if data.deleted else 1
@@ -178,7 +194,7 @@ def fold_head(session_id: str, events: Iterable[Event], *, tenant: str = "defaul
     ttl_s: float | None = None
     for event in events:
         change = change_of((event,))
-        if event.type == "session.created" and not event.redacted:
+        if event.type == "session.created":  # its tombstone keeps these fields
             genesis = payload_of(event)
             fields.update(owner=genesis.owner, agent=genesis.agent, status=genesis.status, kind=genesis.kind)
             ttl_s = genesis.ttl_s
@@ -225,9 +241,10 @@ def build_head(
 ) -> Head:
     """Put a head together from counters and entries; shared by the fold and the stores, so that derived fields agree.
 
-    Removed entries are left out; title, tags, metadata, native and parent of the info come from the entries.
+    Removed entries are left out, but for branch-keyed ones: a branch that forked before the removal must be able to tell that it has to look
+    further. Title, tags, metadata, native and parent of the info come from the entries.
     """
-    live = sorted((e for e in entries if e.value is not None), key=lambda e: (e.kind, e.name, e.branch))
+    live = sorted((e for e in entries if e.value is not None or e.kind in BRANCH_KEYED), key=lambda e: (e.kind, e.name, e.branch))
     info = SessionInfo(id=session_id, tenant=tenant, incarnation=incarnation, **fields, **info_fields(live))
     return Head(info=info, entries=tuple(live), usage_by_model=by_model, ttl_s=ttl_s)
 

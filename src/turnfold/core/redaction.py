@@ -1,56 +1,116 @@
-"""What is left of an erased payload: what the fold counts and what keeps tool calls and results paired, and nothing else."""
+"""What is left of a redacted event: a tombstone that keeps what the fold counts and nothing that somebody wrote.
+
+The tombstone's fold equals the head that a store has after it removed the event's entries: keys stay, values go.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
+from turnfold.core.fold import payload_of
+from turnfold.model.commit import Redact
 from turnfold.model.event import Event
-from turnfold.model.event_types import MESSAGE
 from turnfold.model.session import Entry
 
-REDACTED = {"redacted": True}
+_encode = msgspec.json.Encoder().encode
+_KEPT: dict[str, tuple[str, ...]] = {
+    "session.created": ("agent", "owner", "status", "kind", "native", "parent", "ttl_s", "expires_at_us"),
+    "session.status_changed": ("status", "previous", "reason"),
+    "branch.created": ("name", "parent", "fork_seq"),
+    "branch.switched": ("name", "previous"),
+    "checkpoint": ("name", "branch", "at_seq", "deleted"),
+    "pin": ("target_seq",),
+    "unpin": ("target_seq",),
+    "retract": ("seqs", "ranges"),
+    "redaction": ("targets",),
+    "rollback": ("turns",),
+    "compaction": ("first_seq", "last_seq", "keeps", "trigger"),
+}
+
+
+def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:
+    """Return the payload that replaces an event's, and the head entries that go with the old one."""
+    if event.type == "import.cursor":
+        return event.data_raw, ()
+    data = event.data
+    if event.type == "state.set":
+        payload = payload_of(event)
+        names = [*payload.values, *payload.removed]
+        return _encode({"removed": names, "scope": payload.scope}), tuple(
+            _entry(event, "state", key, event.branch) for key in payload.values
+        )
+    if event.type == "title":
+        return _encode({"title": ""}), (_entry(event, "title", ""),)
+    if event.type == "tag":
+        payload = payload_of(event)
+        # A tag is its name, so an added one goes wholly; where an earlier event added it too, that one has to be redacted with this.
+        return _encode({"removed": payload.removed}), tuple(_entry(event, "tag", tag) for tag in payload.added)
+    if event.type == "session.updated":
+        return _updated(event, data)
+    if event.type == "session.created":
+        kept = {key: data[key] for key in _KEPT[event.type] if key in data}
+        entries = [_entry(event, "tag", tag) for tag in data.get("tags", ())]
+        entries += [_entry(event, "metadata", key) for key in data.get("metadata", {})]
+        return _encode(kept), (*entries, _entry(event, "title", ""))
+    return _plain(event.type, data), ()
+
+
+def _plain(kind: str, data: Any) -> bytes:
+    """The tombstone of a type without head entries."""
+    if not isinstance(data, dict):
+        return b"null"
+    if kind in {"message", "context"}:
+        return _encode({"role": data.get("role", "user"), "parts": _paired(data), "ext": {"redacted": True}})
+    return _encode({key: data[key] for key in _KEPT.get(kind, ()) if key in data})
+
+
 _PAIRED = {"tool_call": ("type", "id", "name"), "tool_call_response": ("type", "id")}
 
 
-def tombstone_of(event: Event) -> bytes:
-    """Return the payload that replaces an event's."""
-    data: Any = event.data
-    if event.type in {MESSAGE, "context"} and isinstance(data, dict):
-        parts = [{name: part[name] for name in _PAIRED[part["type"]] if name in part} for part in data.get("parts", ()) if part["type"] in _PAIRED]
-        return msgspec.json.encode({"role": data.get("role", "user"), "parts": parts, "ext": REDACTED})
-    if event.type == "state.set" and isinstance(data, dict):
-        removed = [*data.get("values", {}), *data.get("removed", ())]
-        return msgspec.json.encode({"removed": removed, "scope": data.get("scope", "session")})
-    return msgspec.json.encode(REDACTED)
+def _paired(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """What keeps calls and results together: their ids and names, without arguments and answers."""
+    parts = [part for part in data.get("parts", ()) if isinstance(part, dict) and part.get("type") in _PAIRED]
+    return [{name: part[name] for name in _PAIRED[part["type"]] if name in part} for part in parts]
 
 
-def erased_entries(event: Event) -> tuple[Entry, ...]:
-    """The head entries that must go with an event's payload, where they still come from it."""
-    data: Any = event.data
-    if event.type == "state.set" and isinstance(data, dict):
-        return tuple(Entry("state", key, None, event.seq, event.branch) for key in data.get("values", {}))
-    return ()
+def _updated(event: Event, data: dict[str, Any]) -> tuple[bytes, tuple[Entry, ...]]:
+    kept: dict[str, Any] = {}
+    entries: list[Entry] = []
+    for field, kind in (("title", "title"), ("system_prompt", "system_prompt")):
+        if data.get(field) is not None:
+            kept[field] = ""
+            entries.append(_entry(event, kind, ""))
+    for field, kind in (("metadata", "metadata"), ("handles", "handle")):
+        if data.get(field):
+            kept[field] = dict.fromkeys(data[field])
+            entries += [_entry(event, kind, key) for key in data[field]]
+    if "expires_at_us" in data:
+        kept["expires_at_us"] = data["expires_at_us"]
+    return _encode(kept), tuple(entries)
 
 
-REDACTABLE_NOT = frozenset({"session.created", "branch.created", "branch.switched", "checkpoint", "session.status_changed", "redaction"})
-"""Types that hold structure, not content; their erasure would break the fold."""
+def _entry(event: Event, kind: str, name: str, branch: str = "") -> Entry:
+    return Entry(kind, name, None, event.seq, branch)
+
+
+def redact_of(event: Event, parts: tuple[str, ...] = ()) -> Redact:
+    """Return the redaction of a stored event.
+
+    Args:
+        event: With seq, branch and digest.
+        parts: Out-of-line parts that only this event refers to.
+    """
+    tombstone, entries = tombstone_of(event)
+    return Redact(event.seq, event.digest, tombstone, parts, entries)
+
+
+_PART_REF = re.compile(rb"sha256:([0-9a-f]{64})|\x01@([0-9a-f]{64})\x02")
 
 
 def referenced_parts(event: Event) -> set[str]:
-    """Names of the out-of-line parts that an event refers to, in its payload or its kept line."""
-    found: set[str] = set()
-    for raw in (event.data_raw, event.source or b""):
-        start = raw.find(b"sha256:")
-        while start >= 0:
-            name = raw[start : start + 71]
-            if len(name) == 71:
-                found.add(name.decode("ascii", "replace"))
-            start = raw.find(b"sha256:", start + 7)
-    source = event.source or b""
-    start = source.find(b"\x01@")
-    while start >= 0:
-        found.add("sha256:" + source[start + 2 : start + 66].decode("ascii", "replace"))
-        start = source.find(b"\x01@", start + 2)
-    return found
+    """Return the names of the out-of-line parts that an event refers to, in its payload or its kept line."""
+    found = (match for raw in (event.data_raw, event.source or b"") for match in _PART_REF.finditer(raw))
+    return {"sha256:" + (match[1] or match[2]).decode() for match in found}

@@ -87,7 +87,7 @@ class AsyncBridge:
 
     async def commit(self, commit: Commit) -> Committed:
         """Commit in the next group."""
-        while self._queue.qsize() >= COMMIT_QUEUE_MAX:
+        while self._queue.qsize() >= COMMIT_QUEUE_MAX:  # noqa: ASYNC110  # the queue has no "not full" to wait for
             await asyncio.sleep(0.001)
         waiting = _Waiting(commit, asyncio.get_running_loop())
         with self._lock:  # nothing may enter behind the closing None

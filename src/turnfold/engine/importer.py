@@ -10,20 +10,22 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from turnfold.engine.bundle import is_bundle, read_bundle
 from turnfold.engine.importing.batch import Target
 from turnfold.engine.importing.cursor import cursor_of, without_reading
 from turnfold.engine.importing.result import FileImport, ImportResult, Problem, Progress, ProgressCallback, display_path
 from turnfold.engine.importing.session import FileImporter
 from turnfold.engine.importing.source import Facts, facts_of
-from turnfold.errors import InvalidInput, SessionNotFound, TurnfoldError
+from turnfold.errors import InvalidInput, SessionNotFound, StoreClosed, TurnfoldError
 from turnfold.formats.base import Format
-from turnfold.formats.registry import Formats, formats
+from turnfold.formats.registry import SNIFF_BYTES, Formats, formats
 from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model.query import SessionQuery
 from turnfold.ports.store import Store
 
 __all__ = ["FileImport", "ImportResult", "Importer", "Problem", "Progress", "ProgressCallback"]
 
+BUNDLE = "bundle"
 SUFFIXES = frozenset({".jsonl", ".json"})
 """Files of a folder that are looked into; a file that is named itself is looked into whatever it is called."""
 
@@ -66,11 +68,9 @@ class Importer:
             NotSupported: There is no such format.
             TurnfoldError: The store fails. What is wrong with the file itself is in the result.
         """
-        path = Path(path)
-        chosen = None if format is None else self._formats.get(format)
-        result = ImportResult()
-        self._with_companions(path, chosen, result, progress, set())
-        return result
+        run = _Run(self._target, self._formats, None if format is None else self._formats.get(format), progress)
+        run.with_companions(Path(path))
+        return run.result
 
     def import_tree(
         self,
@@ -82,20 +82,18 @@ class Importer:
 
         Files that are no sessions are left out of the result where a folder was walked, and named as skipped where they were given.
         """
-        chosen = None if format is None else self._formats.get(format)
-        result, done = ImportResult(), set[Path]()
-        known = _Known(self._target)
+        run = _Run(self._target, self._formats, None if format is None else self._formats.get(format), progress)
         if paths is None:
             for found, path in self.discover():
-                self._visit(path, found, result, progress, done, known)
-            return result
+                run.visit(path, found)
+            return run.result
         for given in map(Path, paths):
             if given.is_dir():
                 for path in walk(given):
-                    self._visit(path, chosen, result, progress, done, known, walked=True)
+                    run.visit(path, walked=True)
             else:
-                self._visit(given, chosen, result, progress, done, known)
-        return result
+                run.visit(given)
+        return run.result
 
     def discover(self, home: Path | None = None, environ: Mapping[str, str] | None = None) -> list[tuple[Format, Path]]:
         """The session files that installed tools have left in their usual places."""
@@ -103,64 +101,83 @@ class Importer:
         variables = dict(os.environ if environ is None else environ)
         return [(known, path) for known in self._formats.all() for path in known.discover(home, variables)]
 
-    # ---- one file ----------------------------------------------------------------------------------------------------------------------
 
-    def _visit(
-        self,
-        path: Path,
-        chosen: Format | None,
-        result: ImportResult,
-        progress: ProgressCallback | None,
-        done: set[Path],
-        known: _Known,
-        *,
-        walked: bool = False,
-    ) -> None:
-        if path in done:
+class _Run:
+    """One import of many files."""
+
+    def __init__(self, target: Target, known_formats: Formats, chosen: Format | None, progress: ProgressCallback | None) -> None:
+        self.result = ImportResult()
+        self._target = target
+        self._formats = known_formats
+        self._chosen = chosen
+        self._progress = progress
+        self._done: set[Path] = set()
+        self._known = _Known(target)
+        self._more: list[FileImport] = []
+
+    def visit(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
+        """Import a file unless it was met before or is known to be as it was."""
+        if path in self._done:
             return
-        unchanged = known.unchanged(path)
+        unchanged = self._known.unchanged(path)
         if unchanged is None:
-            self._with_companions(path, chosen, result, progress, done, walked=walked)
+            self.with_companions(path, chosen, walked=walked)
         else:
-            done.add(path)
-            result.files.append(unchanged)
+            self._done.add(path)
+            self.result.files.append(unchanged)
+            for companion in self._formats.get(str(unchanged.format)).companions(path):
+                self.visit(companion, walked=True)
 
-    def _with_companions(
-        self,
-        path: Path,
-        chosen: Format | None,
-        result: ImportResult,
-        progress: ProgressCallback | None,
-        done: set[Path],
-        *,
-        walked: bool = False,
-    ) -> None:
-        """Import a file, then what belongs to it. A companion without a session in it travels with the file that it describes."""
-        done.add(path)
-        fmt, outcome = self._import(path, chosen, progress)
-        if fmt is not None or not walked:
-            result.files.append(outcome)
-        for companion in fmt.companions(path) if fmt is not None else ():
-            if companion not in done:
-                self._with_companions(companion, None, result, progress, done, walked=True)
+    def with_companions(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
+        """Import a file, then what belongs to it. A companion without a session in it travels with the file that it describes.
 
-    def _import(self, path: Path, chosen: Format | None, progress: ProgressCallback | None) -> tuple[Format | None, FileImport]:
+        Args:
+            path: The file.
+            chosen: Its format, where that is known.
+            walked: The file was found and not named: if it is no session it is passed over in silence.
+        """
+        self._done.add(path)
         outcome = FileImport(path=display_path(path))
+        fmt = self._import(path, chosen or self._chosen, outcome)
+        if fmt is not None or not walked:
+            self.result.files += (outcome, *self._more)
+            self._more.clear()
+        for companion in fmt.companions(path) if fmt is not None else ():
+            if companion not in self._done:
+                self.with_companions(companion, walked=True)
+
+    def _import(self, path: Path, fmt: Format | None, outcome: FileImport) -> Format | None:
         try:
-            fmt = self._formats.detect(path) if chosen is None else chosen
+            with path.open("rb") as file:
+                head = file.read(SNIFF_BYTES)
+            if fmt is None and is_bundle(head):
+                self._import_bundle(path, outcome)
+                return None
+            fmt = self._formats.detect_head(path, head) if fmt is None else fmt
             if fmt is None:
-                outcome.outcome, outcome.reason = "skipped", "no known format" if path.stat().st_size else "the file is empty"
-                return None, outcome
+                outcome.outcome, outcome.reason = "skipped", "no known format" if head else "the file is empty"
+                return None
             outcome.format = fmt.name
-            FileImporter(self._target, fmt, path, outcome, progress).run()
+            FileImporter(self._target, fmt, path, outcome, self._progress).run()
         except OSError as error:
             outcome.outcome, outcome.reason = "skipped", f"cannot be read: {error.strerror or error}"
-            return None, outcome
         except TurnfoldError as error:
-            if error.fault != "caller" or error.code in {"store_closed", "schema_too_new"}:
-                raise
+            if error.fault != "caller" or isinstance(error, StoreClosed) or outcome.format == BUNDLE:
+                raise  # what is wrong with a bundle is an error, not a reason to skip it
             outcome.outcome, outcome.reason = "skipped", f"{error.code}: {error.message}"
-        return fmt, outcome
+        return fmt
+
+    def _import_bundle(self, path: Path, outcome: FileImport) -> None:
+        """Restore a bundle's sessions: one result for each, the given one for the first."""
+        target = self._target
+        outcome.format = BUNDLE
+        restored = read_bundle(target.store, path, target.tenant, owner=target.owner, hmac_key=target.hmac_key)
+        for index, session in enumerate(restored):
+            one = outcome if index == 0 else FileImport(path=outcome.path, format=BUNDLE)
+            one.session_id, one.event_count = session.id, session.event_count
+            one.outcome = "unchanged" if session.repeated else "imported"
+            if index:
+                self._more.append(one)
 
 
 class _Known:

@@ -6,7 +6,8 @@ import time
 
 import msgspec
 
-from turnfold.core.tokens import searchable_text, terms
+from turnfold.core.search import searchable_text
+from turnfold.core.tokens import terms
 from turnfold.engine.upkeep import Upkeep
 from turnfold.errors import InvalidInput, NotFound, SessionNotFound
 from turnfold.limits import CATCH_UP_MS_MAX, SEARCH_HITS_MAX, SEARCH_TERMS_MAX

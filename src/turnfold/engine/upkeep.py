@@ -12,7 +12,8 @@ import threading
 import time
 
 from turnfold.codec.seal import leaf, seal_root
-from turnfold.core.tokens import searchable_text, terms
+from turnfold.core.search import searchable_text
+from turnfold.core.tokens import terms
 from turnfold.errors import SessionNotFound, TurnfoldError
 from turnfold.ids import now_us
 from turnfold.limits import FOLLOWER_BATCH_EVENTS, SEAL_EVENTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Self
 
 from turnfold.engine.hub import Hub, Subscription
 from turnfold.model.session import SessionKey
@@ -18,7 +19,7 @@ class Following:
         self._key = key
         self._subscription: Subscription | None = None
 
-    def __enter__(self) -> Following:
+    def __enter__(self) -> Self:
         self._subscription = self._hub.subscribe(self._key)
         return self
 
@@ -41,7 +42,7 @@ class AsyncFollowing:
         self._key = key
         self._subscription: Subscription | None = None
 
-    async def __aenter__(self) -> AsyncFollowing:
+    async def __aenter__(self) -> Self:
         self._subscription = self._hub.subscribe(self._key, asyncio.get_running_loop())
         return self
 

@@ -61,8 +61,9 @@ class Formats:
         loader = self._loaders.get(name)
         if loader is None:
             raise NotSupported(f"there is no format {name!r}", hint=f"one of {', '.join(self.names())}", format=name)
-        loaded = self._loaded[name] = loader()()
-        return loaded
+        made: Format = loader()()
+        self._loaded[name] = made
+        return made
 
     def all(self) -> list[Format]:
         """Every format, by name."""

@@ -26,6 +26,7 @@ class SessionCreated(_Payload):
     native: dict[str, Any] | None = None
     parent: dict[str, Any] | None = None
     ttl_s: float | None = None
+    expires_at_us: int | None = None
 
 
 class SessionUpdated(_Payload):

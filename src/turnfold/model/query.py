@@ -8,7 +8,6 @@ from turnfold.limits import PAGE_EVENTS_DEFAULT, PAGE_SESSIONS_DEFAULT
 from turnfold.model.event import Event, RangeTombstone
 from turnfold.model.session import SessionKey
 
-
 ACTIVE_BRANCH = ""
 """In ``EventQuery.branch``: the view of whichever branch is active, resolved by the store in the same read."""
 

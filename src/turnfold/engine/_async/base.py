@@ -81,6 +81,12 @@ class AsyncHandle:
             raise SessionNotFound(f"session {self.id!r} was deleted and created again", session_id=self.id)
         return head
 
+    async def persist(self) -> None:
+        """Write a new session at once, without waiting for its first commit; a no-op where it exists."""
+        if self._genesis is not None:
+            done = await self._bridge.commit(Commit(key=self._key, owner=self._owner, genesis=self._genesis, lifecycle=True))
+            self._incarnation, self._genesis = done.incarnation, None
+
     async def info(self) -> SessionInfo:
         """Read the session's row as a list shows it."""
         return (await self.head()).info
@@ -180,4 +186,3 @@ def _unborn(key: SessionKey, genesis: Genesis) -> Head:
         updated_at_us=genesis.event.at_us,
     )
     return Head(info=info, entries=(), ttl_s=genesis.ttl_s)
-

@@ -34,21 +34,23 @@ _TAIL_CHUNK_MIN = 64
 class AsyncReading(AsyncHandle):
     """What a session handle reads."""
 
-    async def messages(self, *, last: int | None = None, viewer: str | None = None) -> list[Message]:
+    async def messages(self, *, last: int | None = None, at: int | None = None, viewer: str | None = None) -> list[Message]:
         """Return the messages of the handle's branch, oldest first.
 
         Args:
             last: Only this many from the end; reads only the tail of the log.
+            at: As the branch was when the event of this seq was its last; None is now.
             viewer: Agent whose ``visible_to``/``hidden_from`` hold; None sees all.
         """
         branch = self._branch or ACTIVE_BRANCH
+        before = None if at is None else at + 1
         if last is not None:
             if last < 0:
                 raise InvalidInput(f"last is 0 or more, not {last}")
             tail = Tail(last)
-            await self._feed(tail, branch, VIEW_TYPES, viewer)
+            await self._feed(tail, branch, VIEW_TYPES, viewer, before=before)
             return [shown.message for shown in tail.shown()]
-        return messages_of(await self._all(branch, VIEW_TYPES, viewer))
+        return messages_of(await self._all(branch, VIEW_TYPES, viewer, before=before))
 
     async def window(self, token_budget: int, *, viewer: str | None = None) -> Window:
         """Return what the model sees next: system prompt and pinned messages, summary, and the newest that fit, tool pairs whole.
@@ -189,6 +191,7 @@ class AsyncReading(AsyncHandle):
         viewer: str | None,
         *,
         visible: frozenset[str] | None = None,
+        before: int | None = None,
     ) -> list[Event]:
         """Read a branch's whole view in chunks."""
         out: list[Event] = []
@@ -198,6 +201,7 @@ class AsyncReading(AsyncHandle):
                 key=self._key,
                 owner=self._owner,
                 after=after,
+                before=before,
                 limit=PAGE_EVENTS_MAX,
                 branch=branch,
                 types=types,
@@ -211,9 +215,8 @@ class AsyncReading(AsyncHandle):
                 return out
             after = page.through_seq
 
-    async def _feed(self, tail: Tail, branch: str, types: frozenset[str], viewer: str | None) -> None:
+    async def _feed(self, tail: Tail, branch: str, types: frozenset[str], viewer: str | None, *, before: int | None = None) -> None:
         """Read a branch's view backwards until the tail is full."""
-        before: int | None = None
         limit = max(_TAIL_CHUNK_MIN, tail.need_count + 8)
         while not tail.full:
             query = EventQuery(
@@ -287,4 +290,3 @@ def summary_messages(data: object) -> list[Message]:
         return [msgspec.convert(item, Message) for item in replacement]
     summary = getattr(data, "summary", None)
     return [user(summary)] if summary else []
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnfold.core.redaction import REDACTABLE_NOT, erased_entries, referenced_parts, tombstone_of
+from turnfold.core.redaction import redact_of, referenced_parts
 from turnfold.core.state import fold_pins, keyed_entries
 from turnfold.engine._async.base import Appended
 from turnfold.engine._async.reading import AsyncReading
@@ -14,7 +14,6 @@ from turnfold.errors import InvalidInput
 from turnfold.ids import check_name, check_text
 from turnfold.limits import PAGE_EVENTS_MAX, TITLE_BYTES_MAX
 from turnfold.model import event_types as t
-from turnfold.model.commit import Redact
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.query import EventQuery
 
@@ -108,8 +107,6 @@ class AsyncWriting(AsyncReading):
             The seqs that were erased; empty where they were already.
         """
         event = await self._event(seq)
-        if event.type in REDACTABLE_NOT:
-            raise InvalidInput(f"event {seq} is a {event.type}: it holds structure, not content", seq=seq)
         everything = await self._everything()
         targets = [event]
         if event.message_id is not None:
@@ -122,7 +119,7 @@ class AsyncWriting(AsyncReading):
         for other in everything:
             if other.seq not in gone:
                 kept |= referenced_parts(other)
-        redacts = tuple(Redact(e.seq, e.digest, tombstone_of(e), tuple(referenced_parts(e) - kept), erased_entries(e)) for e in targets)
+        redacts = tuple(redact_of(e, tuple(sorted(referenced_parts(e) - kept))) for e in targets)
         named = [t.RedactedTarget(seq=e.seq, digest=e.digest.hex()) for e in targets]
         data = t.Redaction(targets=named, reason=reason)
         await self._commit(NewEvent(type="redaction", data=data, visibility="none"), lifecycle=True, redacts=redacts)

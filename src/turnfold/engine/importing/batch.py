@@ -215,9 +215,7 @@ class Batch:
         """Write the batch with the cursor as its last event; SequenceConflict where somebody else wrote since."""
         self.add_on(
             self.naming.root,
-            NewEvent(
-                type="import.cursor", data=cursor, visibility="none", meta={"import": True}, message_count=0, turn_count=0
-            ),
+            NewEvent(type="import.cursor", data=cursor, visibility="none", meta={"import": True}, message_count=0, turn_count=0),
             "cursor",
             cursor.offset,
             self.next_seq,

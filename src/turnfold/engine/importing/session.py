@@ -81,13 +81,17 @@ class FileImporter:
             if self._result.outcome in {"unchanged", "skipped"}:
                 self._result.outcome, self._result.reason = start.outcome, start.reason
             if start.outcome not in {"unchanged", "skipped"}:
-                _Feed(self._target, self._format, file, info, start, self._result, self._progress).run()
+                feed = _Feed(self._target, self._format, start, file=file, info=info, result=self._result, progress=self._progress)
+                feed.run()
 
     # ---- where it belongs ------------------------------------------------------------------------------------------------------------
 
     def _start(self, file: SourceFile, info: SourceInfo) -> _Start:
-        """Choose the session: the native id; with the format's name before it where another format has that id; with a hash of the
-        path behind it where another file of the same format has it too."""
+        """Choose the session.
+
+        It is the native id; with the format's name before it where another format has that id; with a hash of the path behind it where
+        another file of the same format has it too.
+        """
         copy = False
         for session_id in self._candidates(info):
             if copy and "~" not in session_id:
@@ -165,9 +169,10 @@ class _Feed:
         self,
         target: Target,
         fmt: Format,
+        start: _Start,
+        *,
         file: SourceFile,
         info: SourceInfo,
-        start: _Start,
         result: FileImport,
         progress: ProgressCallback | None,
     ) -> None:

@@ -68,4 +68,5 @@ def numbers_of(value: Any) -> tuple[int, ...] | None:
 
 def usage_of(numbers: tuple[int, ...], model: str) -> Usage:
     """Return native numbers as usage (both count cached tokens as input and reasoning as output)."""
-    return Usage(*numbers, model=model)
+    read_in, out, cached, written, reasoning = numbers
+    return Usage(read_in, out, cached, written, reasoning, model=model)

@@ -18,7 +18,6 @@ AGENT = "codex"
 DESCRIBE_LINES_MAX = 20
 METADATA_CHARS_MAX = 4096
 _LINE_TYPES = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted", "world_state", "token_usage_record"})
-_ITEM_TYPES = frozenset({"message", "reasoning", "function_call", "function_call_output", "local_shell_call", "custom_tool_call"})
 _long_first_line = re.compile(rb'\s*\{"timestamp":"[^"]{10,40}",(?:"ordinal":\d+,)?"type":"session_meta","payload":\{')
 _file_id = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")
 _file_time = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2})-(\d{2})-(\d{2})")
@@ -90,7 +89,9 @@ def _sureness(value: dict[str, Any]) -> float:
         return 0.9
     if kind is None and isinstance(value.get("id"), str) and "instructions" in value and "timestamp" in value:
         return 0.9
-    if kind in _ITEM_TYPES and "uuid" not in value and ("content" in value or "call_id" in value or "summary" in value):
+    message = kind == "message" and isinstance(value.get("content"), list) and isinstance(value.get("role"), str)
+    call = kind == "function_call" and isinstance(value.get("arguments"), str) and isinstance(value.get("call_id"), str)
+    if (message or call) and "uuid" not in value:
         return 0.5
     return 0.0
 

@@ -8,6 +8,7 @@ has grown by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -94,6 +95,14 @@ class CodexReader:
         self._titled: bool = state.get("titled", False)
         self._turn_seqs: list[int] = list(state.get("turns", ()))
         self._next_seq = 0
+        self._special: dict[str, Callable[[Line, dict[str, Any]], Projected | None]] = {
+            "item_completed": self._item_completed,
+            "token_count": self._token_count,
+            "thread_rolled_back": self._rolled_back,
+            "thread_name_updated": self._named,
+            "thread_settings_applied": self._settings,
+            "error": self._error,
+        }
 
     def state(self) -> dict[str, Any]:
         """What a later reader needs to go on."""
@@ -201,7 +210,6 @@ class CodexReader:
             data=_encode(message),
             at=self._at,
             run_id=run,
-            message_id=name_of(message.native_id),
             visibility=visibility,
             message_count=1,
             turn_count=1 if typed else 0,
@@ -217,26 +225,37 @@ class CodexReader:
             return self._event(line, "context", payload, kind=kind)
         if kind in _TOOLS:
             return self._event(line, "tool.progress", payload, kind=kind)
-        if kind == "item_completed":
-            item = text_of(object_of(payload.get("item")).get("type"))
-            return self._event(line, "context" if item in _CHAT_ITEMS else "tool.progress", payload, kind=kind)
         if kind in _RUNS:
             return self._run_event(line, kind, payload)
-        if kind == "token_count":
-            info = object_of(payload.get("info"))
-            usage = self._usage(info.get("total_token_usage"), info.get("last_token_usage"))
-            return self._event(line, "usage", payload, visibility="none", usage=usage)
-        if kind == "thread_rolled_back":
-            return self._event(line, "rollback", {"turns": count_of(payload.get("num_turns"))}, native=False, visibility="both")
-        if kind == "thread_name_updated" and isinstance(payload.get("thread_name"), str):
-            self._titled = True
-            return self._event(line, "title", {"title": payload["thread_name"]}, native=False)
-        if kind == "thread_settings_applied":
-            self._model = name_of(object_of(payload.get("thread_settings")).get("model")) or self._model
-            return self._event(line, "settings", payload, kind=kind, visibility="none")
-        if kind == "error":
-            return self._event(line, "run.error", payload, kind=kind)
-        return opaque(line, self._at, f"event_msg/{kind}" if kind else "event_msg")
+        special = self._special.get(kind)
+        projected = None if special is None else special(line, payload)
+        return opaque(line, self._at, f"event_msg/{kind}" if kind else "event_msg") if projected is None else projected
+
+    def _item_completed(self, line: Line, payload: dict[str, Any]) -> Projected:
+        item = text_of(object_of(payload.get("item")).get("type"))
+        return self._event(line, "context" if item in _CHAT_ITEMS else "tool.progress", payload, kind="item_completed")
+
+    def _token_count(self, line: Line, payload: dict[str, Any]) -> Projected:
+        info = object_of(payload.get("info"))
+        usage = self._usage(info.get("total_token_usage"), info.get("last_token_usage"))
+        return self._event(line, "usage", payload, visibility="none", usage=usage)
+
+    def _rolled_back(self, line: Line, payload: dict[str, Any]) -> Projected:
+        return self._event(line, "rollback", {"turns": count_of(payload.get("num_turns"))}, native=False, visibility="both")
+
+    def _named(self, line: Line, payload: dict[str, Any]) -> Projected | None:
+        name = payload.get("thread_name")
+        if not isinstance(name, str):
+            return None
+        self._titled = True
+        return self._event(line, "title", {"title": name}, native=False)
+
+    def _settings(self, line: Line, payload: dict[str, Any]) -> Projected:
+        self._model = name_of(object_of(payload.get("thread_settings")).get("model")) or self._model
+        return self._event(line, "settings", payload, kind="thread_settings_applied", visibility="none")
+
+    def _error(self, line: Line, payload: dict[str, Any]) -> Projected:
+        return self._event(line, "run.error", payload, kind="error")
 
     def _run_event(self, line: Line, kind: str, payload: dict[str, Any]) -> Projected:
         turn = name_of(payload.get("turn_id"))

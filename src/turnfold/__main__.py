@@ -1,0 +1,5 @@
+"""``python -m turnfold``: the command line."""
+
+from turnfold.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""What can be found of an event, and how a hit ranks. Index and scan answer alike because both ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from turnfold.core.filtering import sees
+from turnfold.core.tokens import terms
+from turnfold.model.event import Event
+from turnfold.model.message import Message, decode_message
+from turnfold.model.parts import (
+    CompactionPart,
+    GenericPart,
+    RefusalPart,
+    ServerToolCallPart,
+    ServerToolResultPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from turnfold.model.query import IndexRow, SearchQuery
+
+PHRASE_BUCKET = 0
+APART_BUCKET = 1
+
+
+def searchable_text(event: Event) -> str:
+    """Return what a search looks at: message text, tool names, arguments and results, summaries and titles; empty where there is nothing.
+
+    Reasoning is left out: it is neither what somebody said nor what somebody did.
+    """
+    if event.redacted:
+        return ""
+    if event.type == "message":
+        return "\n".join(_message_texts(decode_message(event.data_raw)))
+    if event.type in {"title", "session.created", "session.updated"}:
+        return str(event.data.get("title") or "")
+    if event.type == "compaction":
+        return str(event.data.get("summary") or "")
+    return ""
+
+
+def _message_texts(message: Message) -> Iterator[str]:
+    part: Any
+    for part in message.parts:
+        if isinstance(part, TextPart | RefusalPart | CompactionPart):
+            yield part.content or ""
+        elif isinstance(part, ToolCallPart):
+            yield part.name
+            yield from _strings(part.arguments if part.arguments is not None else part.arguments_raw)
+        elif isinstance(part, ToolResultPart):
+            yield from _strings(part.response)
+        elif isinstance(part, ServerToolCallPart):
+            yield part.name
+            yield from _strings(part.server_tool_call)
+        elif isinstance(part, ServerToolResultPart):
+            yield from _strings(part.server_tool_call_response)
+        elif isinstance(part, GenericPart):
+            yield from _strings({key: value for key, value in part.items() if key != "type"})
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings and numbers in a JSON value, in document order; keys are structure, not content."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+def index_row(event: Event) -> IndexRow | None:
+    """Return the index row of an event, None where there is nothing to find."""
+    found = terms(searchable_text(event))
+    return IndexRow(event.seq, " ".join(found), event.visible_to, event.hidden_from) if found else None
+
+
+def index_rows(events: Iterable[Event]) -> list[IndexRow]:
+    """The index rows of some events."""
+    return [row for row in map(index_row, events) if row is not None]
+
+
+def bucket_of(wanted: Sequence[str], text_terms: Sequence[str]) -> int | None:
+    """Return the rank bucket: 0 where the terms stand as a phrase, 1 where all are there, None where one is missing."""
+    if not wanted or not set(wanted) <= set(text_terms):
+        return None
+    size = len(wanted)
+    wanted = list(wanted)
+    phrase = any(list(text_terms[at : at + size]) == wanted for at in range(len(text_terms) - size + 1))
+    return PHRASE_BUCKET if phrase else APART_BUCKET
+
+
+def scan(query: SearchQuery, events: Iterable[Event]) -> Iterator[tuple[int, int]]:
+    """Yield (bucket, seq) of the events that the query finds, in the order of the events."""
+    for event in events:
+        if sees(query.viewer, event.visible_to, event.hidden_from):
+            bucket = bucket_of(query.terms, terms(searchable_text(event)))
+            if bucket is not None:
+                yield bucket, event.seq

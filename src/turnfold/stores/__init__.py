@@ -1,0 +1,1 @@
+"""Stores (floor F4): each one an adapter behind ``ports.store``."""

@@ -1,0 +1,321 @@
+"""The SQLite store: one file, any number of threads and processes, nothing acknowledged is lost.
+
+Theory of operation. One connection writes, behind a combining lock (``stores._combiner``) in the process and a turnstile between processes;
+commits that meet there share a transaction and its sync. Reads run beside it on connections of their own, each in one read transaction, and
+never wait. See ``schema`` for what is where, ``writer`` for how a commit is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from turnfold.core.checks import check_lease_ttl
+from turnfold.errors import InvalidInput, StoreClosed
+from turnfold.ids import now_us
+from turnfold.model.commit import Commit, Committed
+from turnfold.model.event import Seal
+from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
+from turnfold.model.run import Run
+from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
+from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
+from turnfold.stores._combiner import Combiner
+from turnfold.stores.sqlite import indexing, listing, reads, upkeep
+from turnfold.stores.sqlite.checking import check_database
+from turnfold.stores.sqlite.database import DURABILITIES, Durability, connect_reader, translate, translated
+from turnfold.stores.sqlite.seals import read_seals
+from turnfold.stores.sqlite.watch import StoreWatch, Watcher
+from turnfold.stores.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+READERS_KEPT_MAX: Final = 16
+"""Idle read connections that are kept; more are opened when more threads read at once, and closed afterwards."""
+
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_left_to_parent: list[object] = []
+"""Connections that a forked child inherited: neither used nor closed there, because SQLite's locks belong to the parent."""
+
+
+class SqliteStore:
+    """Sessions in one SQLite file. Thread-safe, safe for several processes, and usable on both sides of a fork."""
+
+    capabilities: frozenset[str]
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "full",
+        clock: Clock = now_us,
+        integrity_key: bytes | None = None,
+    ) -> None:
+        """Open the file, creating it (and its folder) where it is not there.
+
+        Args:
+            path: The database file.
+            durability: ``full`` syncs before each acknowledgement: it survives a power loss. ``normal`` syncs now and then: it survives the
+                process; a power loss may take the last seconds.
+            clock: The wall clock, microseconds since the epoch.
+            integrity_key: HMAC key of the digests that clients write, to recognise repeats.
+
+        Raises:
+            StoreUnavailable: The file cannot be opened or created.
+            StoreCorrupt: It is no database, or another application's.
+            SchemaTooNew: A newer version of Turnfold wrote it.
+        """
+        if durability not in DURABILITIES:
+            raise InvalidInput(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
+        if os.fspath(path) in {"", ":memory:"}:
+            raise InvalidInput("the SQLite store needs a file", hint="use memory:// for a store without one")
+        self.path = str(Path(path).absolute())
+        self.url = f"sqlite:///{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
+        self.capabilities = frozenset(
+            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set())
+        )
+        self._durability: Durability = durability
+        self._clock = clock
+        self._key = integrity_key
+        self._closed = False
+        self._begin()
+        self._writer = self._open_writer()
+        _stores.add(self)
+
+    @classmethod
+    def from_url(cls, url: str, *, clock: Clock = now_us, integrity_key: bytes | None = None) -> SqliteStore:
+        """Open ``sqlite:///absolute/path`` or ``sqlite://relative/path``, with ``?durability=full|normal``."""
+        parts = urlsplit(url)
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        durability = options.pop("durability", "full")
+        if parts.scheme != "sqlite" or options:
+            raise InvalidInput(f"{url!r} is no URL of the SQLite store", hint="sqlite:///path?durability=full|normal")
+        path = unquote(parts.netloc + parts.path)
+        return cls(path, durability=durability, clock=clock, integrity_key=integrity_key)  # type: ignore[arg-type]
+
+    def _begin(self) -> None:
+        self._readers: deque[tuple[sqlite3.Connection, sqlite3.Cursor]] = deque()
+        self._combiner: Combiner[Commit, Committed] = Combiner(self._run)
+        self._watcher = Watcher(self.path, lambda: connect_reader(self.path))
+        self._writer: Writer | None = None
+
+    def _open_writer(self) -> Writer:
+        with translated(self.path):
+            return Writer(self.path, self._durability, self._clock, self._key)
+
+    def leave_to_parent(self) -> None:
+        """Start anew in a forked child."""
+        _left_to_parent.extend((self._readers, self._writer, self._watcher))
+        if self._writer is not None:
+            self._writer.turnstile.close()
+        self._begin()
+
+    # ---- writing ---------------------------------------------------------------------------------------------------------------------
+    def commit(self, commit: Commit) -> Committed:
+        """See ``ports.store``."""
+        result = self._combiner.submit((commit,))[0]
+        if isinstance(result, Exception):
+            raise result
+        if self._watcher.watched:
+            self._watcher.notify()
+        return result
+
+    def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        """See ``ports.store``."""
+        if not commits:
+            return []
+        results = self._combiner.submit(commits)
+        if self._watcher.watched:
+            self._watcher.notify()
+        return results
+
+    def _run(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        writer = self._writer
+        if writer is None:
+            writer = self._reopen()
+        return writer.run(commits)
+
+    def _reopen(self) -> Writer:
+        """Open the writing connection of a forked child."""
+        if self._closed:
+            raise self._closed_error()
+        self._writer = writer = self._open_writer()
+        return writer
+
+    def _transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        with self._combiner.exclusive():
+            writer = self._writer
+            return (self._reopen() if writer is None else writer).transact(work)
+
+    # ---- reading ---------------------------------------------------------------------------------------------------------------------
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Cursor]:
+        """Lend a cursor inside a read transaction."""
+        if self._closed:
+            raise self._closed_error()
+        try:
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                connection = connect_reader(self.path)
+                reader = connection, connection.cursor()
+            connection, cursor = reader
+            try:
+                cursor.execute("BEGIN")
+                yield cursor
+            finally:
+                if connection.in_transaction:
+                    cursor.execute("COMMIT")
+            if self._closed or len(self._readers) >= READERS_KEPT_MAX:
+                connection.close()
+            else:
+                self._readers.append(reader)
+        except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+            raise translate(self.path, error) from error
+
+    def read_events(self, query: EventQuery) -> EventPage:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return reads.read_events(cursor, query)
+
+    def get_session(self, key: SessionKey, *, owner: str | None = None) -> Head:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return reads.get_session(cursor, key, owner, self._clock())
+
+    def list_sessions(self, query: SessionQuery) -> tuple[list[SessionInfo], str | None]:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return listing.list_sessions(cursor, query, self._clock())
+
+    def last_seqs(self, keys: Iterable[SessionKey]) -> dict[SessionKey, tuple[str, int]]:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return reads.last_seqs(cursor, keys)
+
+    def get_run(self, key: SessionKey, run_id: str, *, owner: str | None = None) -> Run:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return reads.get_run(cursor, key, owner, run_id)
+
+    def list_runs(self, key: SessionKey, *, owner: str | None = None, status: str | None = None, limit: int = 100) -> list[Run]:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return reads.list_runs(cursor, key, owner, status, limit)
+
+    def read_part(self, key: SessionKey, ref: str, *, owner: str | None = None) -> bytes:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return reads.read_part(cursor, key, owner, ref)
+
+    def search(self, query: SearchQuery) -> list[SearchRow]:
+        """See ``ports.store``; answers from what the search follower has indexed."""
+        with self._reading() as cursor:
+            return indexing.search(cursor, query)
+
+    # ---- the session as a whole ------------------------------------------------------------------------------------------------------
+    def delete_session(self, key: SessionKey, *, owner: str | None = None) -> None:
+        """See ``ports.store``; the rows are purged in small transactions before this returns, or by the next deletion."""
+        self._transact(lambda cursor: upkeep.bury(cursor, key, owner, self._clock()))
+        if self._watcher.watched:
+            self._watcher.notify()
+        while self._transact(upkeep.purge):
+            pass
+
+    def acquire_lease(self, key: SessionKey, holder: str, ttl_s: float, *, owner: str | None = None) -> Lease:
+        """See ``ports.store``."""
+        ttl_us = check_lease_ttl(ttl_s)
+        return self._transact(lambda cursor: upkeep.acquire_lease(cursor, key, owner, holder, now_us=self._clock(), ttl_us=ttl_us))
+
+    def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
+        """See ``ports.store``."""
+        ttl_us = check_lease_ttl(ttl_s)
+        return self._transact(lambda cursor: upkeep.renew_lease(cursor, lease, now_us=self._clock(), ttl_us=ttl_us))
+
+    def release_lease(self, lease: Lease) -> None:
+        """See ``ports.store``."""
+        self._transact(lambda cursor: upkeep.release_lease(cursor, lease))
+
+    # ---- followers and seals ---------------------------------------------------------------------------------------------------------
+    def changed_sessions(self, follower: str, limit: int) -> list[ChangedSession]:
+        """See ``ports.store``; the list of a follower begins, with all sessions, when it first asks."""
+        with self._reading() as cursor:
+            found = upkeep.changed_sessions(cursor, follower, limit)
+        if found is not None:
+            return found
+        self._transact(lambda cursor: upkeep.register_follower(cursor, follower))
+        with self._reading() as cursor:
+            return upkeep.changed_sessions(cursor, follower, limit) or []
+
+    def advance(
+        self,
+        follower: str,
+        key: SessionKey,
+        *,
+        incarnation: str,
+        from_seq: int,
+        to_seq: int,
+        rows: Sequence[IndexRow] = (),
+    ) -> bool:
+        """See ``ports.store``."""
+        return self._transact(
+            lambda cursor: upkeep.advance(cursor, follower, key, incarnation=incarnation, from_seq=from_seq, to_seq=to_seq, rows=rows),
+        )
+
+    def follower_seq(self, follower: str, key: SessionKey) -> int:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return upkeep.follower_seq(cursor, follower, key)
+
+    def read_seals(self, key: SessionKey) -> list[Seal]:
+        """See ``ports.store``."""
+        with self._reading() as cursor:
+            return read_seals(cursor, reads.find(cursor, key, None).sn)
+
+    def add_seal(self, key: SessionKey, seal: Seal, *, incarnation: str) -> bool:
+        """See ``ports.store``."""
+        return self._transact(lambda cursor: upkeep.add_seal(cursor, key, seal, incarnation))
+
+    # ---- the store as a whole --------------------------------------------------------------------------------------------------------
+    def watch(self, wake: Callable[[], None]) -> StoreWatch:
+        """See ``ports.store``."""
+        if self._closed:
+            raise self._closed_error()
+        with translated(self.path):
+            return self._watcher.add(wake)
+
+    def check(self) -> CheckReport:
+        """See ``ports.store``; reads the whole file."""
+        with self._reading() as cursor:
+            return check_database(cursor, self.path, self._durability)
+
+    def close(self) -> None:
+        """See ``ports.store``; what is being written is finished first."""
+        with self._combiner.exclusive():
+            if self._closed:
+                return
+            self._closed = True
+            self._watcher.close()
+            with translated(self.path):
+                while self._readers:
+                    self._readers.pop()[0].close()
+                if self._writer is not None:
+                    self._writer.close()
+        _stores.discard(self)
+
+    def _closed_error(self) -> StoreClosed:
+        return StoreClosed(f"the store {self.path} is closed", path=self.path)
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_stores):
+        store.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,170 @@
+"""Noticing commits of any process: inotify on the write-ahead log, then SQLite's own ``data_version``; polling where there is no inotify.
+
+Theory of operation. A commit writes to the log, syncs it, and only then becomes visible (through shared memory, which inotify does not see).
+So the wake-up comes before there is anything to read. The watcher therefore looks, and looks again at growing distances, until
+``data_version`` of its own connection changes or a poll's worth of time has passed. One thread per store, and only while somebody watches.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from turnfold.limits import POLL_INTERVAL_S
+
+_IN_MODIFY: Final = 0x2
+_IN_CREATE: Final = 0x100
+_EVENT_HEAD_BYTES: Final = 16
+_READ_BYTES: Final = 65_536
+LOOK_AGAIN_S: Final = 0.00005
+"""First distance between looks after a wake-up; doubled each time."""
+
+
+class Watcher:
+    """Calls everybody who watches after each commit that becomes visible."""
+
+    def __init__(self, path: str, connect: Callable[[], sqlite3.Connection]) -> None:
+        """Prepare; nothing runs before the first ``add``.
+
+        Args:
+            path: The database file.
+            connect: Opens a connection of the watcher's own.
+        """
+        self._path = path
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._watches: tuple[StoreWatch, ...] = ()
+        self._stop: int | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches."""
+        return bool(self._watches)
+
+    def add(self, wake: Callable[[], None]) -> StoreWatch:
+        """Begin to call ``wake``; commits from now on are noticed."""
+        watch = StoreWatch(self, wake)
+        with self._lock:
+            self._watches = (*self._watches, watch)
+            if self._stop is None:
+                self._start()
+        return watch
+
+    def notify(self) -> None:
+        """Call everybody: this process has committed (or the thread noticed another's commit)."""
+        for watch in self._watches:
+            wake = watch.wake
+            if wake is not None:
+                wake()
+
+    def remove(self, watch: StoreWatch) -> None:
+        """Stop calling it; the thread ends with the last one."""
+        with self._lock:
+            self._watches = tuple(item for item in self._watches if item is not watch)
+            if not self._watches:
+                self._end()
+
+    def close(self) -> None:
+        """Stop everything."""
+        with self._lock:
+            self._watches = ()
+            self._end()
+
+    def _start(self) -> None:
+        connection = self._connect()
+        version = _data_version(connection)
+        stop_read, self._stop = os.pipe()
+        thread = threading.Thread(target=self._run, args=(connection, version, stop_read), name=f"turnfold watch {self._path}", daemon=True)
+        thread.start()
+
+    def _end(self) -> None:
+        if self._stop is not None:
+            os.close(self._stop)
+            self._stop = None
+
+    def _run(self, connection: sqlite3.Connection, version: int, stop: int) -> None:
+        inotify = _inotify(self._path)
+        poll = select.poll()
+        poll.register(stop, select.POLLIN | select.POLLHUP)
+        if inotify is not None:
+            poll.register(inotify, select.POLLIN)
+        name = os.fsencode(Path(self._path).name + "-wal")
+        try:
+            while True:
+                ready = dict(poll.poll(POLL_INTERVAL_S * 1000))
+                if stop in ready:
+                    return
+                if inotify in ready and not _concerns(os.read(inotify, _READ_BYTES), name):  # type: ignore[arg-type]
+                    continue
+                version = self._look(connection, version, again=bool(ready))
+        finally:
+            connection.close()
+            os.close(stop)
+            if inotify is not None:
+                os.close(inotify)
+
+    def _look(self, connection: sqlite3.Connection, version: int, *, again: bool) -> int:
+        """Notify if there is something new; after a wake-up look again until there is, for at most a poll's worth of time."""
+        pause_s = LOOK_AGAIN_S
+        end = time.monotonic() + POLL_INTERVAL_S
+        while True:
+            now = _data_version(connection)
+            if now != version:
+                self.notify()
+                return now
+            if not again or time.monotonic() > end or not self._watches:
+                return version
+            time.sleep(pause_s)
+            pause_s *= 2
+
+
+class StoreWatch:
+    """One registered callback."""
+
+    def __init__(self, watcher: Watcher, wake: Callable[[], None]) -> None:
+        """Keep the callback until it is closed."""
+        self.wake: Callable[[], None] | None = wake
+        self._watcher = watcher
+
+    def close(self) -> None:
+        """Stop; no wake-up begins afterwards."""
+        self.wake = None
+        self._watcher.remove(self)
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _inotify(path: str) -> int | None:
+    """Return an inotify descriptor for the database's folder (the log comes and goes), None where there is no inotify."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    fd: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    if fd < 0:
+        return None
+    if libc.inotify_add_watch(fd, os.fsencode(Path(path).parent), _IN_MODIFY | _IN_CREATE) < 0:
+        os.close(fd)
+        return None
+    return fd
+
+
+def _concerns(events: bytes, name: bytes) -> bool:
+    """Whether one of these inotify events is about the file of that name (or the queue overflowed and nobody knows)."""
+    at = 0
+    while at + _EVENT_HEAD_BYTES <= len(events):
+        length = int.from_bytes(events[at + 12 : at + 16], sys.byteorder)
+        found = events[at + _EVENT_HEAD_BYTES : at + _EVENT_HEAD_BYTES + length].rstrip(b"\0")
+        if found == name or not found:
+            return True
+        at += _EVENT_HEAD_BYTES + length
+    return False

@@ -1,0 +1,347 @@
+"""The one writing connection of a process: groups of commits in one transaction, and whatever else writes.
+
+Theory of operation. A plain append to a session that this process wrote last is four statements: BEGIN, INSERT, UPDATE, COMMIT. What it needs
+to know (last seq, status, expiry, active branch, lease) is remembered from the previous commit (``live``), and the UPDATE is conditional on
+that being current. If it is not (another process wrote, or the event is there already) the INSERT meets the row that is in its place and
+nothing has been written; the commit then goes the long way inside the same transaction: read the session, look the ids up, check everything
+in the port's order, write. Only where something was written before the mismatch showed is the transaction rolled back, and the whole group
+goes the long way, on which every check comes before the first write. So a refused commit never leaves anything, and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from turnfold.core.checks import (
+    check_commit,
+    check_ids,
+    check_limits,
+    check_owner_sessions,
+    check_scope,
+    check_whole,
+    creation_of,
+    first_state,
+)
+from turnfold.core.lifecycle import ACTIVE, OPEN
+from turnfold.errors import AlreadyExists, InvalidInput, StoreClosed, TurnfoldError
+from turnfold.ids import check_session_id
+from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
+from turnfold.model.event import MAIN
+from turnfold.model.session import SessionKey
+from turnfold.ports.store import Clock
+from turnfold.stores.sqlite.applying import (
+    LIST_GRAIN_US,
+    UPDATE_PLAIN,
+    apply,
+    insert_session,
+    insert_sources,
+    mark_changed,
+    relist,
+    restore,
+    write_entries,
+    write_rows,
+    write_sums,
+)
+from turnfold.stores.sqlite.database import Durability, connect_writer, translate
+from turnfold.stores.sqlite.live import Live, load_live
+from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
+from turnfold.stores.sqlite.rows import INSERT_EVENT, event_row
+from turnfold.stores.sqlite.turnstile import Turnstile
+
+T = TypeVar("T")
+
+LIVE_SESSIONS_MAX: Final = 4_096
+TRANSACTION_S_MAX: Final = 0.05
+"""A group is cut here, so that other processes get their turn; one commit is never cut."""
+NO_SESSION: Final = 0
+"""The number of no session: every look-up about it finds nothing."""
+
+_OPEN_MARKS: Final = ", ".join(f"'{status}'" for status in sorted(OPEN))
+_COUNT_OPEN: Final = (
+    "SELECT count(*) FROM session s JOIN counter c ON c.sn = s.sn WHERE s.tenant = ? AND s.kind = 'session' AND s.dead = 0 "
+    f"AND s.owner IS ? AND c.status IN ({_OPEN_MARKS}) AND (c.expires_at_us IS NULL OR c.expires_at_us > ?)"
+)
+
+
+class _Stale(Exception):
+    """Something was written before the remembered state proved old."""
+
+
+class Writer:
+    """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
+
+    def __init__(self, path: str, durability: Durability, clock: Clock, integrity_key: bytes | None) -> None:
+        """Open the database for writing, and create or migrate it."""
+        self.path = path
+        self._clock = clock
+        self._key = integrity_key
+        self._live: dict[SessionKey, Live] = {}
+        self.turnstile = Turnstile(f"{path}-turnstile")
+        try:
+            self.turnstile.enter()
+            try:
+                self.connection = connect_writer(path, durability)
+            finally:
+                self.turnstile.leave()
+        except BaseException:
+            self.turnstile.close()
+            raise
+        self._cursor = self.connection.cursor()
+        self._closed = False
+
+    # ---- transactions ----------------------------------------------------------------------------------------------------------------
+    def run(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        """Write commits, each on its own, in as few transactions as the time limit allows."""
+        results: list[Committed | Exception] = []
+        while len(results) < len(commits):
+            results += self._run_group(commits[len(results) :] if results else commits)
+        return results
+
+    def _run_group(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        try:
+            return self._transaction(lambda: self._write_group(commits, careful=False))
+        except _Stale:
+            return self._run_carefully(commits)
+        except TurnfoldError as error:
+            return [error] * len(commits)
+        except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+            if len(commits) == 1:
+                return [translate(self.path, error)]
+            return [self._run_group((commit,))[0] for commit in commits]
+
+    def _run_carefully(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        try:
+            return self._transaction(lambda: self._write_group(commits, careful=True))
+        except TurnfoldError as error:
+            return [error] * len(commits)
+        except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+            if len(commits) == 1:
+                return [translate(self.path, error)]
+            return [self._run_carefully((commit,))[0] for commit in commits]
+
+    def transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        """Do other writing work in a transaction of its own; what is remembered of the sessions is dropped.
+
+        Raises:
+            TurnfoldError: From ``work``, after which nothing is written, or for what SQLite and the system say.
+        """
+        self._live.clear()
+        try:
+            return self._transaction(lambda: work(self._cursor))
+        except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+            raise translate(self.path, error) from error
+
+    def _transaction(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise StoreClosed(f"the store {self.path} is closed", path=self.path)
+        execute = self._cursor.execute
+        self.turnstile.enter()
+        try:
+            execute("BEGIN IMMEDIATE")
+            try:
+                result = work()
+                execute("COMMIT")
+            except BaseException:
+                self._live.clear()
+                if self.connection.in_transaction:
+                    execute("ROLLBACK")
+                raise
+        finally:
+            self.turnstile.leave()
+        return result
+
+    # ---- commits ---------------------------------------------------------------------------------------------------------------------
+    def _write_group(self, commits: Sequence[Commit], *, careful: bool) -> list[Committed | Exception]:
+        results: list[Committed | Exception] = []
+        end = time.monotonic() + TRANSACTION_S_MAX if len(commits) > 1 else 0.0
+        for commit in commits:
+            live = None if careful else self._live.get(commit.key)
+            done = None
+            if live is not None and _is_plain(commit, live):
+                done = self._append(live, commit)
+            if done is None:
+                try:
+                    results.append(self._write(commit))
+                except TurnfoldError as error:
+                    results.append(error)
+            else:
+                results.append(done)
+            if end and time.monotonic() > end:
+                break
+        return results
+
+    def _append(self, live: Live, commit: Commit) -> Committed | None:
+        """Append to a session that is believed to be known; None where it proved not to be, and nothing was written."""
+        now = self._clock()
+        expires_at_us = live.expires_at_us
+        if expires_at_us is not None:
+            if expires_at_us <= now:
+                return None
+            if live.ttl_us is not None:
+                expires_at_us = now + live.ttl_us
+        cursor, events, change = self._cursor, commit.events, commit.change
+        count = len(events)
+        last_seq = live.last_seq
+        pos = live.base + last_seq + 1
+        branch = None if live.forked_seq is None else live.active_branch
+        changes = self.connection.total_changes
+        try:
+            if count == 1:
+                cursor.execute(INSERT_EVENT, event_row(events[0], pos, now, branch))
+            else:
+                rows = (event_row(event, at, now, branch) for at, event in enumerate(events, pos))
+                cursor.executemany(INSERT_EVENT, rows)
+        except sqlite3.IntegrityError:
+            if self.connection.total_changes != changes:
+                raise _Stale from None
+            return None
+        messages, turns = live.message_count + change.message_count, live.turn_count + change.turn_count
+        cursor.execute(
+            UPDATE_PLAIN,
+            (last_seq + count, messages, turns, change.token_count, now, expires_at_us, live.sn, last_seq, live.version),
+        )
+        if cursor.rowcount != 1:
+            raise _Stale
+        if last_seq == live.clean_seq:
+            mark_changed(cursor, live)
+        if not live.listed_at_us <= now <= live.listed_at_us + LIST_GRAIN_US:
+            relist(cursor, live, now)
+        live.last_seq, live.message_count, live.turn_count = last_seq + count, messages, turns
+        live.updated_at_us, live.expires_at_us = now, expires_at_us
+        if change is not NO_CHANGE or commit.parts or count > 1 or events[0].source is not None:
+            self._append_rest(live, commit, pos)
+        return Committed(last_seq + 1, last_seq + count, False, None, False, live.incarnation, live.active_branch, now)
+
+    def _append_rest(self, live: Live, commit: Commit, pos: int) -> None:
+        """Write what most appends do not have: usage, entries, parts, kept source lines."""
+        change = commit.change
+        insert_sources(self._cursor, pos, commit.events)
+        write_sums(self._cursor, live.sn, change)
+        if change.entries:
+            first = pos - live.base
+            write_entries(self._cursor, live.sn, change.entries, [(first + at, live.active_branch) for at in range(len(commit.events))])
+        if commit.parts:
+            write_rows(self._cursor, live.sn, (), commit.parts)
+
+    def _write(self, commit: Commit) -> Committed:
+        """Check a commit, and those that go with it, against the database, then write them."""
+        commits = (commit, *commit.also)
+        if len({item.key for item in commits}) != len(commits):
+            raise InvalidInput("the commits of one transaction go to different logs")
+        if any(item.also for item in commit.also):
+            raise InvalidInput("a commit in also has no also of its own")
+        now = self._clock()
+        plans = [self._plan(item, now) for item in commits]
+        return [self._apply(item, found, now) for item, found in zip(commits, plans, strict=True)][0]
+
+    def _plan(self, commit: Commit, now: int) -> Live | Committed | None:
+        """Return the session that a checked commit goes to, None if it creates one, or the answer if it is a repeat."""
+        live = load_live(self._cursor, commit.key)
+        if live is None:
+            self._live.pop(commit.key, None)
+            self._plan_creation(commit, now)
+            return None
+        check_scope(commit, owner=live.owner, incarnation=live.incarnation)
+        done = find_repeat(self._cursor, live, commit, self._key)
+        if done is not None:
+            self._remember(live)
+            return done
+        if commit.verbatim is not None:
+            raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+        check_commit(commit, live.state(), now, SessionLookup(self._cursor, live.sn))
+        return live
+
+    def _plan_creation(self, commit: Commit, now: int) -> None:
+        genesis = creation_of(commit)
+        check_session_id(commit.key.session_id)
+        ids = [event.id for event in commit.events]
+        if commit.verbatim is not None:
+            check_ids(ids, [False] * len(ids), [])
+            check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
+            return
+        ids.append(genesis.event.id)
+        check_ids(ids, [False] * len(ids), [])
+        state = first_state(genesis)
+        check_commit(commit, state, now, SessionLookup(self._cursor, NO_SESSION))
+        check_limits(commit.limits, state, commit, created=1)
+        if genesis.owner_sessions_max is not None and genesis.kind == "session":
+            count = self._cursor.execute(_COUNT_OPEN, (commit.key.tenant, genesis.owner, now)).fetchone()[0]
+            check_owner_sessions(genesis, count)
+
+    def _apply(self, commit: Commit, found: Live | Committed | None, now: int) -> Committed:
+        if isinstance(found, Committed):
+            return found
+        cursor, live = self._cursor, found
+        if live is None:
+            live = self._create(commit, now)
+        branch = live.active_branch if commit.branch is None else commit.branch
+        recorded_at_us = now
+        if commit.verbatim is not None:
+            last_seq = check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
+            first, last = restore(cursor, live, commit, commit.verbatim, last_seq)
+            branch, recorded_at_us = live.active_branch, commit.verbatim.updated_at_us
+        else:
+            first, last = apply(cursor, live, commit, now)
+        self._remember(live)
+        return Committed(first, last, created=found is None, incarnation=live.incarnation, branch=branch, recorded_at_us=recorded_at_us)
+
+    def _create(self, commit: Commit, now: int) -> Live:
+        genesis = creation_of(commit)
+        live = insert_session(self._cursor, commit.key, genesis, now)
+        if commit.verbatim is None:
+            apply(self._cursor, live, Commit(key=commit.key, events=(genesis.event,), change=genesis.change, branch=MAIN), now)
+        return live
+
+    def _remember(self, live: Live) -> None:
+        if len(self._live) >= LIVE_SESSIONS_MAX and live.key not in self._live:
+            del self._live[next(iter(self._live))]
+        self._live[live.key] = live
+
+    # ---- the end ---------------------------------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Close the connection; the last one of a file copies the log into the database."""
+        self._closed = True
+        self._live.clear()
+        self.connection.close()
+        self.turnstile.close()
+
+
+def _is_plain(commit: Commit, live: Live) -> bool:
+    """Whether a commit only appends to the active branch of a session as it is remembered, with nothing that has to be looked up first."""
+    branch = live.active_branch
+    events = commit.events
+    if not events or live.status != ACTIVE or live.pruned or (commit.branch is not None and commit.branch != branch):
+        return False
+    if commit.expected_seq is not None and commit.expected_seq != live.last_seq:
+        return False
+    if (live.lease_holder is not None or commit.lease is not None) and (live.lease_holder is None or commit.lease != live.fence):
+        return False
+    if commit.owner is not None and commit.owner != live.owner:
+        return False
+    if commit.incarnation is not None and commit.incarnation != live.incarnation:
+        return False
+    genesis = commit.genesis
+    if genesis is not None and genesis.owner is not None and genesis.owner != live.owner:
+        return False
+    if commit.limits or commit.runs or commit.redacts or commit.prune or commit.also or commit.verbatim is not None:
+        return False
+    if not _is_plain_change(commit.change):
+        return False
+    if len(events) == 1:
+        return not events[0].branch or events[0].branch == branch
+    return all(not event.branch or event.branch == branch for event in events)
+
+
+def _is_plain_change(change: HeadChange) -> bool:
+    return change is NO_CHANGE or (
+        change.status is None
+        and change.active_branch is None
+        and change.expires_at_us is None
+        and not change.guards
+        and not change.branch_count
+        and not change.checkpoint_count
+        and not any(entry.kind == "branch" for entry in change.entries)
+    )

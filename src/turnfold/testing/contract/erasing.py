@@ -1,0 +1,313 @@
+"""What is taken away: redaction of one payload, pruning of a range; and a whole log put back as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from turnfold.codec.residual import part_ref
+from turnfold.codec.seal import leaf, seal_root
+from turnfold.core.redaction import redact_of
+from turnfold.errors import AlreadyExists, IdempotencyConflict, InvalidInput, NotFound, SequenceConflict
+from turnfold.model.commit import Commit
+from turnfold.model.event import Event, NewEvent, Seal
+from turnfold.model.message import assistant, user
+from turnfold.model.query import SearchQuery
+from turnfold.model.run import Run
+from turnfold.model.session import SessionKey
+from turnfold.model.usage import Usage
+from turnfold.testing.contract import build
+from turnfold.testing.contract.base import ContractBase
+
+SECRET = "hunter2"
+
+
+class RedactionCases(ContractBase):
+    """A redacted payload is gone everywhere; its place, digest and counts stay."""
+
+    def _redaction(self, *events: Event, parts: tuple[str, ...] = ()) -> Commit:
+        targets = [{"seq": event.seq, "digest": event.digest.hex()} for event in events]
+        notice = NewEvent(type="redaction", data={"targets": targets, "reason": "pii"})
+        redacts = tuple(redact_of(event, parts) for event in events)
+        return build.commit(self.key(), notice, redacts=redacts, lifecycle=True)
+
+    def _with_secret(self) -> Event:
+        key = self.create()
+        part = (part_ref(SECRET.encode()), SECRET.encode())
+        message = NewEvent(
+            type="message",
+            data=assistant(f"the word is {SECRET}", usage=Usage(10, 5, model="m")),
+            source=b"L" + SECRET.encode(),
+            meta={"note": SECRET},
+        )
+        self.append(key, "before", message, "after", parts=(part,))
+        self.index_all()
+        return self.log(key)[2]
+
+    def test_payload_salt_source_and_meta_are_gone(self) -> None:
+        stored = self._with_secret()
+        ref = part_ref(SECRET.encode())
+        self.write(self._redaction(stored, parts=(ref,)))
+        key = self.key()
+        after = self.log(key)[2]
+        assert after == build.replace(
+            stored,
+            data_raw=redact_of(stored).tombstone,
+            salt=b"",
+            source=None,
+            meta_raw=None,
+            redacted=True,
+        )
+        assert self.store.search(SearchQuery(tenant="default", terms=(SECRET,))) == []
+        with pytest.raises(NotFound):
+            self.store.read_part(key, ref)
+        info = self.head(key).info
+        assert (info.message_count, info.usage, info.last_seq) == (3, Usage(10, 5), 5)
+
+    def test_neighbours_are_untouched(self) -> None:
+        stored = self._with_secret()
+        before = self.log(self.key())
+        self.write(self._redaction(stored))
+        after = self.log(self.key())
+        assert [after[place] for place in (0, 1, 3)] == [before[place] for place in (0, 1, 3)]
+        self.index_all()
+        rows = self.store.search(SearchQuery(tenant="default", terms=("before",)))
+        assert [(row.session_id, row.seq) for row in rows] == [("s1", 2)]
+
+    def test_id_of_a_redacted_event_counts_as_present(self) -> None:
+        stored = self._with_secret()
+        self.write(self._redaction(stored))
+        again = self.append(self.key(), build.event(f"the word is {SECRET}", id=stored.id))
+        assert (again.repeated, again.first_seq) == (True, 3)
+        assert self.log(self.key())[2].redacted
+        self.refused(IdempotencyConflict, build.commit(self.key(), build.event("x", id=stored.id), "new"))
+
+    def test_conditional_on_the_digest(self) -> None:
+        stored = self._with_secret()
+        self.refused(SequenceConflict, self._redaction(build.replace(stored, digest=b"\x00" * 32)))
+        self.refused(SequenceConflict, self._redaction(build.replace(stored, seq=4)))
+        self.refused(SequenceConflict, self._redaction(build.replace(stored, seq=99)))
+
+    def test_of_a_closed_session(self) -> None:
+        stored = self._with_secret()
+        self.step(self.key(), "completed")
+        self.write(self._redaction(stored))
+        assert self.log(self.key())[2].redacted
+
+    def test_twice_is_no_harm(self) -> None:
+        stored = self._with_secret()
+        commit = self._redaction(stored)
+        self.write(commit)
+        assert self.write(commit).repeated
+        once = self.log(self.key())[2]
+        self.write(self._redaction(once))
+        assert self.log(self.key())[2] == once
+
+    def test_several_at_once(self) -> None:
+        key = self.create()
+        events = self.fill(key, 5)
+        self.write(self._redaction(*events[1:4]))
+        assert [event.redacted for event in self.log(key)] == [False, True, True, True, False, False, False]
+
+    def test_entries_go_with_their_event(self) -> None:
+        key = self.create()
+        self.append(
+            key,
+            NewEvent(type="title", data={"title": SECRET}),
+            build.state_event(secret=SECRET, kept=1),
+            NewEvent(type="session.updated", data={"metadata": {"m": SECRET}, "system_prompt": SECRET, "handles": {"h": SECRET}}),
+            NewEvent(type="tag", data={"added": [SECRET]}),
+            build.state_event(kept=2),
+        )
+        self.write(self._redaction(*self.log(key)[1:5]))
+        head = self.head(key)
+        assert [(entry.kind, entry.name, entry.value) for entry in head.entries] == [("state", "kept", b"2"), ("state", "secret", None)]
+        assert SECRET not in repr((head, self.log(key)))
+
+    def test_genesis(self) -> None:
+        key = self.create(title=SECRET, metadata={"m": SECRET}, tags=["t"], agent="a", owner="alice", ttl_s=100)
+        self.write(self._redaction(self.log(key)[0]))
+        head = self.head(key)
+        assert (head.info.agent, head.info.owner, head.ttl_s, head.entries) == ("a", "alice", 100, ())
+
+    def test_digest_of_the_log_still_tells(self) -> None:
+        stored = self._with_secret()
+        self.write(self._redaction(stored))
+        notice = self.log(self.key())[4]
+        assert notice.data["targets"] == [{"seq": 3, "digest": self.log(self.key())[2].digest.hex()}]
+
+
+class RangeCases(ContractBase):
+    """Every seq is an event or in exactly one range tombstone."""
+
+    def _pruned(self) -> tuple[SessionKey, list[Event]]:
+        key = self.create()
+        self.append(key, "a", build.delta("b"), build.delta("c"), build.delta("d"), "e")
+        self.index_all()
+        events = self.log(key)
+        self.append(key, prune=(build.range_of(events[2:5]),), lifecycle=True)
+        return key, events
+
+    def test_reads_step_over(self) -> None:
+        key, events = self._pruned()
+        tombstone = build.range_of(events[2:5])
+        page = self.page(key)
+        assert ([event.seq for event in page.events], page.through_seq, page.ranges) == ([1, 2, 6], 6, (tombstone,))
+        page = self.page(key, after=2, limit=1)
+        assert ([event.seq for event in page.events], page.through_seq, page.ranges, page.more) == ([6], 6, (tombstone,), False)
+        page = self.page(key, after=3, before=5)
+        assert (page.events, page.through_seq, page.ranges, page.more) == ([], 4, (tombstone,), False)
+        assert self.page(key, after=5).ranges == ()
+        assert self.page(key, limit=2).ranges == ()
+        assert self.seqs(key, descending=True, limit=2) == [6, 2]
+
+    def test_place_and_head_stay(self) -> None:
+        key, _ = self._pruned()
+        info = self.head(key).info
+        assert (info.last_seq, info.message_count) == (6, 2)
+        assert self.append(key, "f", expected_seq=6).first_seq == 7
+
+    def test_tail_may_go(self) -> None:
+        key = self.create()
+        self.append(key, "a", build.delta("b"), build.delta("c"))
+        self.append(key, prune=(build.range_of(self.log(key)[2:]),), lifecycle=True)
+        assert self.head(key).info.last_seq == 4
+        page = self.page(key, after=2)
+        assert (page.events, page.through_seq, page.last_seq) == ([], 4, 4)
+        assert self.append(key, "d").first_seq == 5
+
+    def test_pruned_ids_count_as_present(self) -> None:
+        key, events = self._pruned()
+        again = self.append(key, build.event("whatever", id=events[3].id))
+        assert (again.repeated, again.first_seq, again.last_seq) == (True, 4, 4)
+        again = self.append(key, events[1], *(build.event("x", id=event.id) for event in events[2:5]), events[5])
+        assert (again.repeated, again.first_seq, again.last_seq, again.seqs) == (True, 2, 6, None)
+        self.refused(IdempotencyConflict, build.commit(key, build.event("x", id=events[3].id), "new"))
+
+    def test_ranges_may_be_joined_by_a_larger_one(self) -> None:
+        key, events = self._pruned()
+        larger = build.range_of(events[1:6])
+        self.append(key, prune=(larger,), lifecycle=True, change=build.without_counts(events[1:6], keep=events[2:5]))
+        assert self.log_and_ranges(key) == ([events[0]], [larger])
+        assert self.append(key, build.event("x", id=events[3].id)).first_seq == 4
+
+    def test_several_ranges(self) -> None:
+        key = self.create()
+        self.append(key, *(build.delta(f"{index}") for index in range(9)))
+        events = self.log(key)
+        ranges = tuple(build.range_of(events[at : at + 2]) for at in (7, 1, 4))
+        self.append(key, prune=ranges[:2], lifecycle=True)
+        self.append(key, prune=ranges[2:], lifecycle=True)
+        assert self.seqs(key) == [1, 4, 7, 10]
+        assert [(item.first_seq, item.last_seq) for item in self.page(key).ranges] == [(2, 3), (5, 6), (8, 9)]
+
+    def test_ranges_that_cannot_be(self) -> None:
+        key, events = self._pruned()
+        good = build.range_of(events[2:5])
+        for bad in (
+            build.range_of(events[1:4]),
+            build.range_of(events[4:6]),
+            build.replace(good, last_seq=99),
+            build.replace(good, first_seq=0),
+            build.replace(good, ids=good.ids[1:]),
+            build.replace(good, leaves=b""),
+            build.replace(build.range_of([build.replace(events[5], seq=7)])),
+        ):
+            self.refused(InvalidInput, build.commit(key, prune=(bad,), lifecycle=True))
+
+    def test_prune_of_the_deltas_travels_with_the_message(self) -> None:
+        key = self.create()
+        self.append(key, build.delta("he"), build.delta("llo"))
+        self.append(key, "hello", prune=(build.range_of(self.log(key)[1:3]),))
+        assert self.seqs(key) == [1, 4]
+
+
+class VerbatimCases(ContractBase):
+    """A whole log kept as it was: seqs, times, digests, tombstones, seals."""
+
+    def _rich(self) -> SessionKey:
+        """A session with something of everything."""
+        key = self.create(agent="a", title="t", tags=["x"], metadata={"m": 1})
+        self.append(key, user("hi"), assistant("yo", usage=Usage(3, 4, model="m")), build.delta("p"), build.delta("q"))
+        self.clock.advance(1_000)
+        self.append(key, build.branch_event("b", "main", 2), build.state_event(s=1), build.checkpoint_event("c", "main", 3))
+        self.clock.advance(1_000)
+        self.append(key, NewEvent(type="my.own", data=b'{ "x" : 1 }', source=b"Lraw", meta={"k": 1}), build.state_event(s=2), branch="b")
+        self.append(key, build.switch_event("b"), NewEvent(type="pin", data={"target_seq": 2}))
+        events = self.log(key)
+        root = seal_root(b"", 8, (leaf(event) for event in events[:8]))
+        assert self.store.add_seal(key, Seal(8, b"", root, 7, b"sig"), incarnation=self.head(key).info.incarnation)
+        self.append(key, prune=(build.range_of(events[3:5]),), lifecycle=True)
+        target = {"seq": 2, "digest": events[1].digest.hex()}
+        notice = NewEvent(type="redaction", data={"targets": [target]}, branch="main")
+        self.append(key, notice, redacts=(redact_of(events[1]),), lifecycle=True)
+        self.append(key, build.status_event("completed", reason="completed"), lifecycle=True)
+        return key
+
+    def _copy(self, key: SessionKey, to: SessionKey) -> Commit:
+        events, ranges = self.log_and_ranges(key)
+        return build.verbatim(to, self.head(key), events, ranges, self.store.read_seals(key))
+
+    def test_reads_back_equal(self) -> None:
+        key = self._rich()
+        self.clock.advance(5_000_000)
+        to = self.key("copy", "other")
+        place = self.write(self._copy(key, to))
+        assert (place.created, place.repeated) == (True, False)
+        assert self.log_and_ranges(to) == self.log_and_ranges(key)
+        assert self.store.read_seals(to) == self.store.read_seals(key)
+        head, copied = self.head(key), self.head(to)
+        assert copied.info == build.replace(head.info, id="copy", tenant="other", incarnation=copied.info.incarnation)
+        assert copied.entries == head.entries
+        assert copied.usage_by_model == head.usage_by_model
+        assert self.seqs(to, branch="b") == self.seqs(key, branch="b")
+
+    def test_runs_and_parts_come_along(self) -> None:
+        key = self.create()
+        copy = self._copy(key, self.key("copy"))
+        part = (part_ref(b"x"), b"x")
+        run = Run(id="r", session_id="copy", status="completed")
+        self.write(build.replace(copy, runs=(run,), parts=(part,)))
+        assert self.store.list_runs(copy.key) == [run]
+        assert self.store.read_part(copy.key, part[0]) == b"x"
+
+    def test_goes_on_after(self) -> None:
+        key = self.create(ttl_s=1_000)
+        events = self.fill(key, 3)
+        to = self.key("copy")
+        self.write(self._copy(key, to))
+        self.clock.advance(1_000_000)
+        assert self.append(to, build.event("message 1", id=events[2].id)).repeated
+        assert self.append(to, "next").first_seq == 5
+        root = seal_root(b"", 5, (leaf(event) for event in self.log(to)))
+        assert self.store.add_seal(to, Seal(5, b"", root), incarnation=self.head(to).info.incarnation)
+
+    def test_pruned_ids_are_still_known(self) -> None:
+        key = self.create()
+        self.append(key, "a", build.delta("b"), "c")
+        events = self.log(key)
+        self.append(key, prune=(build.range_of(events[2:3]),), lifecycle=True)
+        to = self.key("copy")
+        self.write(self._copy(key, to))
+        assert self.append(to, build.event("b", id=events[2].id)).first_seq == 3
+
+    def test_only_into_an_empty_incarnation(self) -> None:
+        key, to = self.create("from"), self.create("to")
+        self.fill(key, 2)
+        self.refused(AlreadyExists, self._copy(key, to))
+
+    def test_again_is_a_repeat(self) -> None:
+        key = self.create("from")
+        self.fill(key, 2)
+        copy = self._copy(key, self.key("to"))
+        self.write(copy)
+        assert self.write(copy).repeated
+
+    def test_log_with_a_hole(self) -> None:
+        key = self.create("from")
+        self.fill(key, 4)
+        copy = self._copy(key, self.key("to"))
+        holed = build.replace(copy, events=copy.events[:2] + copy.events[3:])
+        self.refused(InvalidInput, holed)
+        assert copy.verbatim is not None
+        overlapping = build.replace(copy.verbatim, ranges=(build.range_of(list(copy.events[1:3])),))
+        self.refused(InvalidInput, build.replace(copy, verbatim=overlapping))
