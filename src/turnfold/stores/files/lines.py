@@ -99,6 +99,7 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     genesis: GenesisRow | None = None
     head: HeadRow | None = None
     runs: tuple[Run, ...] = ()
+    parts: tuple[str, ...] = ()
     redacts: tuple[RedactRow, ...] = ()
     prune: tuple[RangeTombstone, ...] = ()
     ranges: tuple[RangeTombstone, ...] = ()

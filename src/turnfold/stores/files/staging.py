@@ -197,6 +197,7 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
         genesis=None if genesis is None else _genesis_row(commit, genesis, now_us),
         head=head,
         runs=commit.runs,
+        parts=tuple(ref for ref, _ in commit.parts),
         redacts=tuple(_redact_row(redact) for redact in commit.redacts),
         prune=commit.prune,
     )
@@ -213,6 +214,7 @@ def _build_verbatim(commit: Commit, genesis: Genesis, verbatim: Verbatim, last_s
         genesis=row,
         head=_head_row(commit.change, [(event.seq, event.branch) for event in events]),
         runs=commit.runs,
+        parts=tuple(ref for ref, _ in commit.parts),
         ranges=verbatim.ranges,
         seals=verbatim.seals,
         updated_at_us=verbatim.updated_at_us,

@@ -168,7 +168,15 @@ class FilesStore:
 
     def read_part(self, key: SessionKey, ref: str, *, owner: str | None = None) -> bytes:
         """See ``ports.store``."""
-        return self._reading(key, owner, lambda log, _state: log.parts.get(ref))
+
+
+        def part(log: SessionLog, state: LogState) -> bytes | None:
+            return log.parts.get(ref) if ref in state.parts else None
+
+        content = self._reading(key, owner, part)
+        if content is None:
+            raise NotFound(f"there is no part {ref} in session {key.session_id!r}", ref=ref)
+        return content
 
     def search(self, query: SearchQuery) -> list[SearchRow]:
         """See ``ports.store``; scans, so that it is always current."""
