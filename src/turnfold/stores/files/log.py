@@ -32,7 +32,7 @@ class Written(NamedTuple):
 
     file: OpenFile
     before: int
-    count: int
+    line_count: int
 
 
 class SessionLog(ReadableLog):
@@ -107,7 +107,9 @@ class SessionLog(ReadableLog):
         tail = self._rest(self._end)
         first = decode_line(tail[: tail.find(b"\n")]) if b"\n" in tail else BadLine("")
         if isinstance(first, BadLine):
-            write_atomically(self._file.path.with_name(f"{self._file.path.name}.{self._end}{layout.TORN_SUFFIX}"), tail, durable=self._durable)
+            write_atomically(
+                self._file.path.with_name(f"{self._file.path.name}.{self._end}{layout.TORN_SUFFIX}"), tail, durable=self._durable
+            )
         os.ftruncate(self._file.fd, self._end)
         if self._durable:
             os.fdatasync(self._file.fd)
@@ -219,9 +221,9 @@ class SessionLog(ReadableLog):
 
     def _sweep(self) -> None:
         """Remove what interrupted writers left beside the log: it may hold what is being erased."""
-        for name in os.listdir(self.path):
-            if name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
-                (self.path / name).unlink(missing_ok=True)
+        for path in self.path.iterdir():
+            if path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
+                path.unlink(missing_ok=True)
 
     def delete(self, now_us: int) -> None:
         """End the log for good. Call it with everything held and refreshed."""

@@ -43,7 +43,7 @@ def sign_of(stat: os.stat_result) -> FileSign:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-class Moved(Exception):  # noqa: N818 - no error: an order to read again
+class Moved(Exception):
     """The files are not those that were read any more."""
 
 
@@ -140,7 +140,7 @@ class ReadableLog:
         """Read the log from its beginning."""
         self.forget()
         try:
-            names = os.listdir(self.path)
+            names = [path.name for path in self.path.iterdir()]
         except FileNotFoundError:
             return
         if layout.GRAVE_FILE in names:

@@ -22,7 +22,9 @@ class Staged:
 
     __slots__ = ("committed", "ids", "line", "parts", "rows")
 
-    def __init__(self, line: Line, committed: Committed, rows: list[bytes], ids: list[tuple[int, str]], parts: Sequence[tuple[str, bytes]]) -> None:
+    def __init__(
+        self, line: Line, committed: Committed, rows: list[bytes], ids: list[tuple[int, str]], parts: Sequence[tuple[str, bytes]]
+    ) -> None:
         self.line = line
         self.committed = committed
         self.rows = rows
@@ -117,7 +119,7 @@ def stage(
     return _build(commit, None, first_seq=state.last_seq + 1, branch=branch, now_us=now_us, incarnation=state.incarnation)
 
 
-def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged:
+def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged | Committed:
     genesis = checks.creation_of(commit)
     check_session_id(commit.key.session_id)
     ids = [event.id for event in commit.events]
