@@ -79,6 +79,10 @@ class SessionLog(ReadableLog):
     def refresh_locked(self) -> LogState | None:
         """Put in order what an interrupted writer left, and return the log as it is now. Call it with ``lock`` and the OS lock held."""
         state = self.refresh()
+        refusal = None if self._file is None else self._file.refusal
+        if refusal is not None:
+            self.forget()  # the next attempt may be allowed
+            raise refusal
         while self._put_in_order():
             state = self.refresh()
         return state
