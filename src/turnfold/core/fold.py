@@ -51,6 +51,14 @@ def change_of(events: Sequence[Event]) -> HeadChange:
     return builder.change()
 
 
+def latest_us(events: Sequence[Event], floor_us: int) -> int:
+    """Return the head's ``updated_at``: the latest time of its events' sources, never earlier than before."""
+    if len(events) == 1:
+        at_us = events[0].at_us
+        return at_us if at_us > floor_us else floor_us
+    return max(floor_us, *(event.at_us for event in events)) if events else floor_us
+
+
 class _Builder:
     """Collects the changes of several events."""
 
@@ -202,7 +210,7 @@ def fold_head(session_id: str, events: Iterable[Event], *, tenant: str = "defaul
             genesis = payload_of(event)
             fields.update(owner=genesis.owner, agent=genesis.agent, status=genesis.status, kind=genesis.kind)
             ttl_s = genesis.ttl_s
-            fields["created_at_us"] = event.recorded_at_us
+            fields["created_at_us"] = event.at_us
         _apply(fields, entries, by_model, event, change)
         if ttl_s is not None:
             fields["expires_at_us"] = event.recorded_at_us + int(ttl_s * 1_000_000)
@@ -230,7 +238,7 @@ def _apply(
         fields["active_branch"] = change.active_branch
     if change.expires_at_us is not None:
         fields["expires_at_us"] = change.expires_at_us or None
-    fields["last_seq"], fields["updated_at_us"] = event.seq, event.recorded_at_us
+    fields["last_seq"], fields["updated_at_us"] = event.seq, max(fields["updated_at_us"], event.at_us)
 
 
 def build_head(
