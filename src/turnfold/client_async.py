@@ -28,6 +28,7 @@ from turnfold.model.settings import Settings
 from turnfold.ports.store import Store
 
 if TYPE_CHECKING:
+    from turnfold.engine.exporter import ExportedFile
     from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
 
 
@@ -300,6 +301,28 @@ class AsyncClient:
         """Return (format, path) of the session files that installed tools have left in their usual places."""
         found = await self._context.bridge.call(self._importer(()).discover)
         return [(known.name, path) for known, path in found]
+
+    async def export(
+        self, session_id: str, path: Path | str, *, format: str = "bundle", owner: str | None = None, overwrite: bool = False
+    ) -> list[ExportedFile]:
+        """Write a session to a file; its events and what belongs to them, never a half-written file.
+
+        Args:
+            session_id: The session.
+            path: The file; for a tool's format also a folder, which gets the subagents' files too, named as the tool names them.
+            format: ``bundle`` (lossless, with subagents' sessions), ``jsonl``, or the tool's format that the session came from.
+            owner: Whose session.
+            overwrite: Replace files that are there.
+
+        Raises:
+            NotSupported: The session came from another format.
+            AlreadyExists: A file is there already.
+        """
+        from turnfold.engine.exporter import Exporter
+
+        context = self._context
+        exporter = Exporter(context.store, context.tenant, context.scope(owner))
+        return await context.bridge.call(exporter.write, check_session_id(session_id), Path(path), format, overwrite=overwrite)
 
     def _importer(self, tags: Iterable[str]) -> Importer:
         from turnfold.engine.importer import Importer

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from turnfold.core.lifecycle import check_transition, sources_of
+from turnfold.core.upcasting import UPCASTERS
 from turnfold.errors import AlreadyExists, NotFound
 from turnfold.model import event_types as t
 from turnfold.model.commit import NO_CHANGE, Guard, HeadChange, StatusChange
@@ -25,8 +26,11 @@ _PLAIN: dict[tuple[int, int, int], HeadChange] = {}
 
 
 def payload_of(event: Event) -> Any:
-    """Decode the typed payload of a built-in type, plain JSON types of any other."""
+    """Return the payload at its newest known version: typed for a built-in type, plain JSON types for any other."""
     decoder = _decoders.get(event.type)
+    if event.type in UPCASTERS:
+        _, data = UPCASTERS.lift(event.type, event.version, event.data)
+        return data if decoder is None else msgspec.convert(data, t.PAYLOADS[event.type])
     return event.data if decoder is None else decoder.decode(event.data_raw)
 
 

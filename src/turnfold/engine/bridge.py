@@ -76,7 +76,7 @@ class AsyncBridge:
 
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in a thread of this store's pool."""
-        if self._executor is None:
+        if self._executor is None or self._closed:
             with self._lock:
                 self._check_open()
                 if self._executor is None:

@@ -117,27 +117,25 @@ class Combiner(Generic[J, R]):
 
     def _let_go(self) -> None:
         """Call the next leader, release, and look again for a ticket that came in between."""
-        while True:
+        queue, lock = self._queue, self._lock
+        if queue:
             self._call_next()
-            self._lock.release()
-            if not self._queue or not self._lock.acquire(blocking=False):
-                return
-            head = self._peek()
-            if head is None or head.called:
-                self._lock.release()
+        lock.release()
+        while queue and lock.acquire(blocking=False):
+            called = self._call_next()
+            lock.release()
+            if called:
                 return
 
-    def _call_next(self) -> None:
-        head = self._peek()
-        if head is not None and not head.called:
+    def _call_next(self) -> bool:
+        """Open the gate of the oldest ticket, with the lock held; False where nobody waits."""
+        if not self._queue:
+            return False
+        head = self._queue[0]
+        if not head.called:
             head.called = True
             head.gate.release()
-
-    def _peek(self) -> _Ticket[J, R] | None:
-        try:
-            return self._queue[0]
-        except IndexError:
-            return None
+        return True
 
     def _abandon(self, ticket: _Ticket[J, R]) -> None:
         """Take back the ticket of an interrupted caller; what a leader has already taken is run to its end."""

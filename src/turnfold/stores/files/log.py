@@ -107,7 +107,9 @@ class SessionLog(ReadableLog):
         tail = self._rest(self._end)
         first = decode_line(tail[: tail.find(b"\n")]) if b"\n" in tail else BadLine("")
         if isinstance(first, BadLine):
-            write_atomically(self._file.path.with_name(f"{self._file.path.name}.{self._end}{layout.TORN_SUFFIX}"), tail, durable=self._durable)
+            write_atomically(
+                self._file.path.with_name(f"{self._file.path.name}.{self._end}{layout.TORN_SUFFIX}"), tail, durable=self._durable
+            )
         os.ftruncate(self._file.fd, self._end)
         if self._durable:
             os.fdatasync(self._file.fd)

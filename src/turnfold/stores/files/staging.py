@@ -22,7 +22,9 @@ class Staged:
 
     __slots__ = ("committed", "ids", "line", "parts", "rows")
 
-    def __init__(self, line: Line, committed: Committed, rows: list[bytes], ids: list[tuple[int, str]], parts: Sequence[tuple[str, bytes]]) -> None:
+    def __init__(
+        self, line: Line, committed: Committed, rows: list[bytes], ids: list[tuple[int, str]], parts: Sequence[tuple[str, bytes]]
+    ) -> None:
         self.line = line
         self.committed = committed
         self.rows = rows

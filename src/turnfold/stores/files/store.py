@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from turnfold.core.branches import view_of
-from turnfold.core.checks import check_lease_ttl, check_owner, effective_status, not_found
+from turnfold.core.checks import check_lease_ttl, check_owner, not_found
 from turnfold.core.filtering import check_page_limit
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
 from turnfold.core.search import scan
-from turnfold.errors import LeaseLost, NotFound, SessionNotFound, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
+from turnfold.errors import LeaseLost, NotFound, SessionNotFound, StoreClosed, StoreUnavailable, TurnfoldError
 from turnfold.ids import now_us
 from turnfold.limits import LOCK_WAIT_S_MAX, PAGE_EVENTS_MAX
 from turnfold.model.commit import Commit, Committed

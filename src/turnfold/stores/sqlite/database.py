@@ -6,13 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from turnfold.errors import InvalidInput, SchemaTooNew, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
 from turnfold.limits import LOCK_WAIT_S_MAX
 from turnfold.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
-Durability = Literal["full", "normal"]
 DURABILITIES: Final = ("full", "normal")
 
 STATEMENTS_CACHED: Final = 256
@@ -60,7 +59,7 @@ def translated(path: str) -> Iterator[None]:
         raise translate(path, error) from error
 
 
-def connect_writer(path: str, durability: Durability) -> sqlite3.Connection:
+def connect_writer(path: str, durability: str) -> sqlite3.Connection:
     """Open the one writing connection, and create or migrate the schema where that is needed."""
     _make_folder(path)
     connection = _connect(path)

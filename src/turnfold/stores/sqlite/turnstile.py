@@ -19,7 +19,7 @@ except ImportError:  # Windows: SQLite's busy handler has to do
     flock = None  # type: ignore[assignment]
 
 FIRST_SLEEP_S = 0.00005
-SLEEP_S_MAX = 0.002
+SLEEP_S_MAX = 0.001
 
 
 class Turnstile:

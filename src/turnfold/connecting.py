@@ -6,7 +6,7 @@ from typing import Any
 
 from turnfold.client import Client
 from turnfold.client_async import AsyncClient
-from turnfold.config import Config, load_config
+from turnfold.config import Config, data_dir, load_config
 from turnfold.ports.store import Store
 from turnfold.stores.registry import open_store
 
@@ -58,6 +58,8 @@ def _configure(url: Any, tenant: Any, owner: Any, integrity_key: Any, settings: 
 def _store(url: str | Store | None, config: Config) -> Store:
     if url is not None and not isinstance(url, str):
         return url
+    if config.origin["store"] == "default":  # nobody was asked where: the folder is ours to make
+        data_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_store(config.store, integrity_key=config.integrity_key)
 
 
