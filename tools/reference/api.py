@@ -67,11 +67,13 @@ def is_error(name: str) -> bool:
 def python_api() -> str:
     """Write the page of the public names."""
     out = [
-        "# Python API\n\n"
-        "```python\nimport turnfold as tf\n```\n\n"
-        "Everything on this page is a name of the package `turnfold`. The sync and the async side have the same methods with\n"
-        "the same arguments; on the async side they are awaited, and `follow` is an async iterator. Errors have\n"
-        "{doc}`a page of their own <errors>`.\n\n"
+        (
+            "# Python API\n\n"
+            "```python\nimport turnfold as tf\n```\n\n"
+            "Everything on this page is a name of the package `turnfold`. The sync and the async side have the same methods with\n"
+            "the same arguments; on the async side they are awaited, and `follow` is an async iterator. Errors have\n"
+            "{doc}`a page of their own <errors>`.\n\n"
+        )
     ]
     for theme, names in themes().items():
         out.append(f"## {theme}\n\n" + "".join(directive(f"turnfold.{name}") for name in names))
@@ -97,7 +99,7 @@ def tag_of(kind: type) -> str:
     """Return the line that says how a part is tagged."""
     if not issubclass(kind, msgspec.Struct):
         return ""
-    return f"In JSON: `\"type\": \"{kind.__struct_config__.tag}\"`.\n\n"
+    return f'In JSON: `"type": "{kind.__struct_config__.tag}"`.\n\n'
 
 
 def store_port() -> str:
