@@ -86,7 +86,7 @@ def write_rollout(folder: Path, message_count: int) -> None:
 
 
 def test_ctrl_c_during_an_import_keeps_what_came_in_and_a_second_run_goes_on(program: Program, tmp_path: Path) -> None:
-    write_rollout(tmp_path, 60_000)
+    write_rollout(tmp_path, 30_000)
     with program.start("import", str(tmp_path)) as process:
         assert process.stderr is not None
         deadline = time.monotonic() + 20
@@ -97,9 +97,9 @@ def test_ctrl_c_during_an_import_keeps_what_came_in_and_a_second_run_goes_on(pro
     assert process.returncode == 130
     assert err.strip() == "interrupted; what came in is kept, run the same command again to go on"
     before = program.jsonl("ls")[0]["message_count"]
-    assert 0 < before < 60_000
-    assert program.json("import", str(tmp_path))["line_count"] == 60_001 - before - 1
-    assert program.jsonl("ls")[0]["message_count"] == 60_000
+    assert 0 < before < 30_000
+    assert program.json("import", str(tmp_path))["line_count"] == 30_001 - before - 1
+    assert program.jsonl("ls")[0]["message_count"] == 30_000
 
 
 def on_terminal(program: Program, *args: str, columns: int = 100, **env: str) -> tuple[int, str]:

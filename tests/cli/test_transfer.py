@@ -53,7 +53,7 @@ def test_the_account_names_what_was_skipped_and_what_was_wrong(program: Program,
     lines = (CLAUDE / f"{CLAUDE_ID}.jsonl").read_bytes().splitlines(keepends=True)
     glued.write_bytes(b"".join(lines) + b'{"type":"user","mess\x1b[31m\n')
     text = program.text("import", str(bad), str(glued))
-    assert [line for line in text.splitlines() if "skipped" in line][0].split() == [
+    assert next(line for line in text.splitlines() if "skipped" in line).split() == [
         "?",
         "skipped",
         "1",
@@ -68,6 +68,25 @@ def test_the_account_names_what_was_skipped_and_what_was_wrong(program: Program,
     assert f"{glued}:{len(lines) + 1}: " in text
     assert "\x1b" not in text
     assert program.run("export", CLAUDE_ID, "--format", "claude-code").stdout_bytes == glued.read_bytes()
+
+
+def test_when_nothing_could_be_imported_the_status_says_so(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("just notes\n")
+    for path in (tmp_path / "notes.txt", tmp_path):
+        result = program.run("import", str(path), status=2)
+        assert result.stderr.startswith("format_error: nothing there could be imported\nhint: ")
+    program.run("import", str(tmp_path / "notes.txt"), str(CLAUDE))
+
+
+def test_a_bundle_brings_a_session_to_another_store(program: Program, tmp_path: Path) -> None:
+    program.run("import")
+    program.run("export", CLAUDE_ID, "--format", "bundle", "-o", str(tmp_path / "b.zip"))
+    other = ("--store", f"sqlite:///{tmp_path}/other.db")
+    assert program.json("import", str(tmp_path / "b.zip"), *other)["sample"] is False
+    assert len(program.jsonl("ls", *other)) == 2
+    assert program.jsonl("events", CLAUDE_ID, *other) == program.jsonl("events", CLAUDE_ID)
+    assert program.json("verify", "--all", *other)["ok"] is True
+    assert program.run("export", CLAUDE_ID, "--format", "claude-code", *other).stdout_bytes == (CLAUDE / f"{CLAUDE_ID}.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("args", [["/nowhere/at/all"], [str(CLAUDE), "--format", "nosuch"]])

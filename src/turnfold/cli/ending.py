@@ -59,6 +59,9 @@ def _known(error: TurnfoldError) -> int:
 
 
 def _usage(error: click.ClickException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2: a group without a subcommand; its message is the help
+        sys.stderr.write(error.format_message() + "\n")
+        return InvalidInput.exit_status
     context = getattr(error, "ctx", None)
     _tell(f"{InvalidInput.code}: {error.format_message()}")
     if context is not None:

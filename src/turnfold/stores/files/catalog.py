@@ -48,7 +48,7 @@ class Catalog:
     def infos(self, tenant: str | None = None) -> Iterator[SessionInfo]:
         """Yield the sessions of one tenant or of all, as they are now, in no order; their status as stored."""
         try:
-            folders = os.listdir(self._root / layout.TENANTS) if tenant is None else [layout.safe_name(tenant)]
+            folders = layout.tenant_folders(self._root) if tenant is None else [layout.safe_name(tenant)]
             for folder in folders:
                 yield from self._tenant(folder)
         except OSError as error:

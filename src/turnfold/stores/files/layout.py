@@ -16,6 +16,7 @@ A name on disk is a readable prefix of the real one and its SHA-256, so that any
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -74,10 +75,16 @@ def relative_path(key: SessionKey) -> str:
     return f"{TENANTS}/{safe_name(key.tenant)}/{safe_name(key.session_id)}"
 
 
+def tenant_folders(root: Path) -> list[str]:
+    """Return the names of all tenants' directories."""
+    folder = root / TENANTS
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+
+
 def session_folders(root: Path) -> list[str]:
     """Return the directories of all sessions from the store's root."""
-    tenants = sorted(path for path in (root / TENANTS).iterdir() if path.is_dir())
-    return [f"{TENANTS}/{tenant.name}/{name}" for tenant in tenants for name in sorted(os.listdir(tenant))]
+    tenants = tenant_folders(root)
+    return [f"{TENANTS}/{tenant}/{name}" for tenant in tenants for name in sorted(os.listdir(root / TENANTS / tenant))]
 
 
 def segment_name(number: int) -> str:
@@ -103,6 +110,8 @@ def prepare_root(root: Path) -> None:
     path = root / FORMAT_FILE
     try:
         _check_format(path, path.read_bytes())
+        with contextlib.suppress(OSError):  # whoever made the store may have been killed here; a read-only store may do without
+            _make_folders(root)
         return
     except FileNotFoundError:
         pass
@@ -113,12 +122,17 @@ def prepare_root(root: Path) -> None:
         foreign = [name for name in os.listdir(root) if not name.startswith(FORMAT_FILE)]
         if foreign and not path.exists():  # another process may have made the store just now
             raise not_a_store(root)
-        for folder in (TENANTS, FOLLOWERS):
-            (root / folder).mkdir(exist_ok=True)
-        write_atomically(path, msgspec.json.encode(_FormatFile(FORMAT, VERSION)) + b"\n")
+        write_atomically(path, msgspec.json.encode(_FormatFile(FORMAT, VERSION)) + b"\n")  # first: it says whose the rest is
+        _make_folders(root)
+        sync_directory(root)
         sync_directory(root.parent)
     except OSError as error:
         raise as_turnfold_error(error, root) from error
+
+
+def _make_folders(root: Path) -> None:
+    for folder in (TENANTS, FOLLOWERS):
+        (root / folder).mkdir(exist_ok=True)
 
 
 def not_a_store(root: Path) -> TurnfoldError:

@@ -279,7 +279,8 @@ class ReadableLog:
         if seq in self._unwritten:
             return decode_event(self._unwritten[seq])
         offset, size = state.offsets[seq - 1], state.sizes[seq - 1]
-        return decode_event(read_range(self._segment(state.segment_of(seq)).fd, offset, size))
+        segment = self._segment(state.segment_of(seq))
+        return decode_event(read_range(segment.fd, offset, size))
 
     # ---- lines that depend on another log --------------------------------------------------------------------------------------------
     def _holds(self, line: Line, offset: int) -> bool:
@@ -331,7 +332,8 @@ class ReadableLog:
                     break
                 end = offset + state.sizes[seqs[upto] - 1]
                 upto += 1
-            data = memoryview(read_range(self._segment(number).fd, start, end - start))
+            segment = self._segment(number)  # held by name: it closes with its last reference
+            data = memoryview(read_range(segment.fd, start, end - start))
             for seq in seqs[at:upto]:
                 offset = state.offsets[seq - 1] - start
                 events.append(self._event(state, seq, data[offset : offset + state.sizes[seq - 1]], with_source=with_source))
