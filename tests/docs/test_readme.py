@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import turnfold as tf
-
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
