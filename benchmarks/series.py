@@ -170,7 +170,8 @@ class Runner:
             return result
         start_at = time.time() + 5
         running = [
-            self.start(name, "one_of_processes", folder, {"writer": writer, "each": each, "start_at": start_at}) for writer in range(writers)
+            self.start(name, "one_of_processes", folder, {"writer": writer, "each": each, "start_at": start_at})
+            for writer in range(writers)
         ]
         ended = [self._result(process) for process in running]
         if not all(one["ok"] for one in ended):

@@ -73,15 +73,21 @@ def first_half() -> list[Step]:
         *commits(
             build.commit(ONE, "first", genesis=build.genesis(title="A title", owner="alice"), owner="alice"),
             build.commit(ONE, secret, build.state_event(password=SECRET.decode()), parts=(PART,)),
-            build.commit(ONE, NewEvent(type="opaque", data=b"\xff\x00 not JSON"), NewEvent(type="opaque", data=b'{"a":\n1}', source=b"\xfe")),
-            build.commit(ONE, *(build.delta(f"piece {index}") for index in range(4)), runs=(Run(id="r1", session_id="one", status="running"),)),
+            build.commit(
+                ONE, NewEvent(type="opaque", data=b"\xff\x00 not JSON"), NewEvent(type="opaque", data=b'{"a":\n1}', source=b"\xfe")
+            ),
+            build.commit(
+                ONE, *(build.delta(f"piece {index}") for index in range(4)), runs=(Run(id="r1", session_id="one", status="running"),)
+            ),
             build.commit(ONE, build.branch_event("other", "main", 3), build.checkpoint_event("mark", "main", 3)),
             build.commit(TWO, "to be deleted", genesis=build.genesis(), parts=(PART,)),
         ),
         Step(tuple(lambda store, item=item: store.commit(item) for item in group), lambda store: store.commit_many(group)),
         *commits(*(build.commit(ONE, f"filling {index} " + "x" * 500) for index in range(12))),
         *commits(
-            build.commit(ONE, "with a scope", also=(build.commit(SCOPE, build.state_event(theme="dark"), genesis=build.genesis(kind="scope")),)),
+            build.commit(
+                ONE, "with a scope", also=(build.commit(SCOPE, build.state_event(theme="dark"), genesis=build.genesis(kind="scope")),)
+            ),
             build.commit(ONE, "and again", also=(build.commit(SCOPE, build.state_event(theme="light")),)),
         ),
     ]
