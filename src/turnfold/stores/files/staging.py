@@ -119,7 +119,7 @@ def stage(
     return _build(commit, None, first_seq=state.last_seq + 1, branch=branch, now_us=now_us, incarnation=state.incarnation)
 
 
-def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged:
+def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged | Committed:
     genesis = checks.creation_of(commit)
     check_session_id(commit.key.session_id)
     ids = [event.id for event in commit.events]
@@ -199,6 +199,7 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
         genesis=None if genesis is None else _genesis_row(commit, genesis, now_us),
         head=head,
         runs=commit.runs,
+        parts=tuple(ref for ref, _ in commit.parts),
         redacts=tuple(_redact_row(redact) for redact in commit.redacts),
         prune=commit.prune,
     )
@@ -215,6 +216,7 @@ def _build_verbatim(commit: Commit, genesis: Genesis, verbatim: Verbatim, last_s
         genesis=row,
         head=_head_row(commit.change, [(event.seq, event.branch) for event in events]),
         runs=commit.runs,
+        parts=tuple(ref for ref, _ in commit.parts),
         ranges=verbatim.ranges,
         seals=verbatim.seals,
         updated_at_us=verbatim.updated_at_us,

@@ -47,6 +47,7 @@ class LogState:
         self.ranges: list[RangeTombstone] = []
         self.tombstones: dict[int, RedactRow] = {}
         self.lease = LeaseRow(fence)
+        self.parts: set[str] = set()
         self.targets: set[str] = set()
         self.deleted = False
         self.checkpoint_count = 0
@@ -93,6 +94,7 @@ class LogState:
             self._add_range(item)
         if line.last_seq is not None:
             self._fill_to(line.last_seq)
+        self.parts.update(line.parts)
         for redact in line.redacts:
             self._redact(redact)
         self.seals.extend(line.seals)
@@ -152,6 +154,7 @@ class LogState:
 
     def _redact(self, redact: RedactRow) -> None:
         self.tombstones[redact.seq] = redact
+        self.parts.difference_update(redact.parts)
         for row in redact.entries:
             key = (row.kind, row.name, row.branch)
             entry = self.entries.get(key)
