@@ -102,7 +102,8 @@ def page() -> str:
     sessions = [(code(state), names(targets), takes(state)) for state, targets in SESSION.items()]
     runs = [(code(state), names(targets)) for state, targets in RUN.items()]
     reasons = [
-        (code(reason), code(status) or "stays as it is" if reason != "delete" else "is gone") for reason, status in END_REASONS.items()
+        (code(reason), code(status) or "stays active; the view of its branch is emptied" if reason != "delete" else "is gone")
+        for reason, status in END_REASONS.items()
     ]
     return (
         "# Lifecycle\n\n"

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_type_hints
+from typing import NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 from tools.reference.markdown import code, first_paragraph, prose, section, table
@@ -22,11 +22,13 @@ from turnfold.model.settings import Settings
 def event_types() -> str:
     """Write the page of event types."""
     out = [
-        "# Event types\n\n"
-        "Every event has a dotted type. The types below are Turnfold's own; a type that is not here is kept as it comes,\n"
-        "with its name and its payload. The envelope of an event (`seq`, `id`, `at`, `branch` …) is described at\n"
-        "{py:class}`turnfold.Event`.\n\n## Types with a typed payload\n\n"
-        "Fields that are left out have their default. Unknown fields are kept as stored.\n\n"
+        (
+            "# Event types\n\n"
+            "Every event has a dotted type. The types below are Turnfold's own; a type that is not here is kept as it comes,\n"
+            "with its name and its payload. The envelope of an event (`seq`, `id`, `at`, `branch` …) is described at\n"
+            "{py:class}`turnfold.Event`.\n\n## Types with a typed payload\n\n"
+            "Fields that are left out have their default. Unknown fields are kept as stored.\n\n"
+        )
     ]
     for name, payload in PAYLOADS.items():
         out.append(f"### {name}\n\n{first_paragraph(payload)}\n\n")
@@ -42,15 +44,16 @@ def event_types() -> str:
     return "".join(out).rstrip() + "\n"
 
 
-def type_name(hint: Any) -> str:
+def type_name(hint: object) -> str:
     """Return an annotation as people write it; a union of parts is called by its name."""
-    if len(getattr(hint, "__args__", ())) == 1 and len(getattr(hint.__args__[0], "__args__", ())) > 5:
-        return f"{hint.__origin__.__name__}[Part]"
-    text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    arguments = get_args(hint)
+    if get_origin(hint) is list and len(get_args(arguments[0])) > 5:
+        return "list[Part]"
+    text = hint.__name__ if isinstance(hint, type) and not arguments else str(hint)
     return re.sub(r"\b(?:typing|turnfold(?:\.\w+)*|datetime)\.(?=\w)", "", text).replace("NoneType", "None")
 
 
-def default_of(field: Any) -> str:
+def default_of(field: msgspec.structs.FieldInfo) -> str:
     """Return a struct field's default as code."""
     if field.default is not msgspec.NODEFAULT:
         return code(repr(field.default))
@@ -104,7 +107,7 @@ class Limit(NamedTuple):
 
     theme: str
     name: str
-    value: Any
+    value: float
     text: str
 
 
@@ -135,7 +138,7 @@ def unit_of(name: str) -> str:
     return next((unit for word, unit in UNITS.items() if word in name.split("_")), "count")
 
 
-def readable(value: Any, unit: str) -> str:
+def readable(value: float, unit: str) -> str:
     """Return a value with its unit, bytes in the largest unit that divides them."""
     if unit == "bytes":
         for size, name in ((turnfold.limits.MIB, "MiB"), (turnfold.limits.KIB, "KiB")):
@@ -148,10 +151,12 @@ def readable(value: Any, unit: str) -> str:
 def limits() -> str:
     """Write the page of limits."""
     out = [
-        "# Limits\n\n"
-        "Everything has a limit, and every limit has a name. An error that is due to one names it in\n"
-        '`details["limit"]`. The values stand in `turnfold.limits`; limits that you set yourself (turns, branches, time to\n'
-        "live …) are {doc}`settings <configuration>`.\n\n"
+        (
+            "# Limits\n\n"
+            "Everything has a limit, and every limit has a name. An error that is due to one names it in\n"
+            '`details["limit"]`. The values stand in `turnfold.limits`; limits that you set yourself (turns, branches, time to\n'
+            "live …) are {doc}`settings <configuration>`.\n\n"
+        )
     ]
     found = list(all_limits())
     for theme in dict.fromkeys(limit.theme for limit in found):
