@@ -22,7 +22,6 @@ from turnfold.model.usage import NO_USAGE, Usage
 
 _encode = msgspec.json.Encoder().encode
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in t.PAYLOADS.items()}
-_PLAIN: dict[tuple[int, int, int], HeadChange] = {}
 
 
 def payload_of(event: Event) -> Any:
@@ -36,15 +35,15 @@ def payload_of(event: Event) -> Any:
 
 def change_of(events: Sequence[Event]) -> HeadChange:
     """Return what these events change in the head; entry seqs are indexes into ``events``."""
-    if len(events) == 1 and events[0].type not in t.HEAD_TYPES and not events[0].usage:
-        event = events[0]
-        key = (event.message_count, event.turn_count, event.token_count)
-        change = _PLAIN.get(key)
-        if change is None:
-            if len(_PLAIN) > 4096:  # token counts differ from message to message; the cache is for the common small ones
-                _PLAIN.clear()
-            change = _PLAIN[key] = HeadChange(*key) if any(key) else NO_CHANGE
-        return change
+    messages = turns = tokens = 0
+    for event in events:  # the common case, at a fifth of the cost: events that only count
+        if event.type in t.HEAD_TYPES or not (event.usage is NO_USAGE or event.usage == NO_USAGE):
+            break
+        messages += event.message_count
+        turns += event.turn_count
+        tokens += event.token_count
+    else:
+        return HeadChange(messages, turns, tokens) if messages or turns or tokens else NO_CHANGE
     builder = _Builder()
     for index, event in enumerate(events):
         builder.add(index, event)
