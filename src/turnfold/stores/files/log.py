@@ -1,0 +1,258 @@
+"""Changing one session's log: the OS lock, putting in order what an interrupted writer left, appending, erasing, deleting.
+
+Theory of operation. Everything here happens with the OS lock of the session's directory held, which the kernel releases when its owner dies.
+So a writer knows: what it finds half done, nobody is doing. It completes what was committed (erasures, deletions, lines of a commit that
+reached its commit point elsewhere) and takes back what was not (torn lines, lines of a commit that never reached it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from turnfold.limits import SEGMENT_BYTES_MAX
+from turnfold.model.session import SessionKey
+from turnfold.stores.files import layout
+from turnfold.stores.files.disk import OpenFile, read_range, sync_directory, take_lock, unlock, write_all, write_atomically
+from turnfold.stores.files.lines import BadLine, Line, decode_line, encode_line, row_places
+from turnfold.stores.files.parts import PartFolder
+from turnfold.stores.files.replay import Grave, ReadableLog
+from turnfold.stores.files.rewriting import rewrite_segment
+from turnfold.stores.files.staging import Staged
+from turnfold.stores.files.state import LogState
+
+
+class Written(NamedTuple):
+    """Lines just written: the file, its size before, and how many of them."""
+
+    file: OpenFile
+    before: int
+    line_count: int
+
+
+class SessionLog(ReadableLog):
+    """One session's log as its writer needs it."""
+
+    def __init__(self, root: Path, relative: str, *, durable: bool, lock_wait_s: float) -> None:
+        """Name the log.
+
+        Args:
+            root: The store's directory.
+            relative: The log's directory from there.
+            durable: Sync before a write counts as done.
+            lock_wait_s: How long to wait for another process.
+        """
+        super().__init__(root, relative)
+        self.parts = PartFolder(self.path / layout.PARTS, durable=durable)
+        self._durable = durable
+        self._lock_wait_s = lock_wait_s
+        self._directory: OpenFile | None = None
+        self._new_names = False
+
+    # ---- the OS lock -----------------------------------------------------------------------------------------------------------------
+    def take(self, *, create: bool) -> bool:
+        """Take the OS lock; False where there is no such directory and none should be made."""
+        while True:
+            if self._directory is None:
+                try:
+                    self._directory = OpenFile(self.path, os.O_RDONLY | os.O_DIRECTORY)
+                except FileNotFoundError:
+                    if not create:
+                        return False
+                    self.path.mkdir(parents=True, exist_ok=True)
+                    continue
+            take_lock(self._directory.fd, self.path, self._lock_wait_s)
+            if os.fstat(self._directory.fd).st_nlink:
+                return True
+            self._directory = None  # somebody removed the directory
+
+    def release(self) -> None:
+        """Release the OS lock."""
+        if self._directory is not None:
+            unlock(self._directory.fd)
+
+    def refresh_locked(self) -> LogState | None:
+        """Put in order what an interrupted writer left, and return the log as it is now. Call it with ``lock`` and the OS lock held."""
+        state = self.refresh()
+        refusal = None if self._file is None else self._file.refusal
+        if refusal is not None:
+            self.forget()  # the next attempt may be allowed
+            raise refusal
+        while self._put_in_order():
+            state = self.refresh()
+        return state
+
+    def _put_in_order(self) -> bool:
+        """Complete or take back one thing that was left half done; False where there is none."""
+        if self._spent:
+            return self._clear_spent()
+        if self._file is None:
+            return False
+        if self._state is not None and self._state.deleted:
+            self._bury(self._state)
+        elif os.fstat(self._file.fd).st_size != self._end:
+            self._cut_tail()
+        elif self._unsettled:
+            self.write_line(Line(settled=min(self._unsettled)))
+        elif self._unerased and self._state is not None:
+            self._erase(self._state)
+        else:
+            return False
+        return True
+
+    def _cut_tail(self) -> None:
+        """Move what stands behind the last whole line out of the segment; forget it where it never counted."""
+        assert self._file is not None
+        tail = self._rest(self._end)
+        first = decode_line(tail[: tail.find(b"\n")]) if b"\n" in tail else BadLine("")
+        if isinstance(first, BadLine):
+            write_atomically(
+                self._file.path.with_name(f"{self._file.path.name}.{self._end}{layout.TORN_SUFFIX}"), tail, durable=self._durable
+            )
+        os.ftruncate(self._file.fd, self._end)
+        if self._durable:
+            os.fdatasync(self._file.fd)
+
+    # ---- appending -------------------------------------------------------------------------------------------------------------------
+    @property
+    def place(self) -> tuple[int, int]:
+        """Segment and offset where the next line goes."""
+        return self._number, self._end
+
+    def begin(self) -> None:
+        """Make sure that there is a segment that takes more lines."""
+        if self._file is None:
+            self._open(self._grave.last_segment + 1, create=True)
+            self._new_names = True
+        elif self._end >= SEGMENT_BYTES_MAX and not self._rolled:
+            write_all(self._file.fd, encode_line(Line(next_segment=self._number + 1)))
+            if self._durable:
+                os.fdatasync(self._file.fd)
+            self._rolled = True
+        if self._rolled:
+            self._open(self._number + 1, create=True)
+            self._new_names = True
+
+    def add(self, staged: Staged, before: int) -> bytes:
+        """Apply a staged commit to what is known, as if it stood in the file, and return its line to be written there.
+
+        Args:
+            staged: Built against the log as it is known now.
+            before: Bytes of the lines that are to be written before this one.
+        """
+        line = encode_line(staged.line, staged.rows)
+        offset = self._end + before
+        places = [(seq, name, offset + at, size) for (seq, name), (at, size) in zip(staged.ids, row_places(staged.rows), strict=True)]
+        if staged.line.genesis is not None:
+            key = SessionKey(staged.line.genesis.tenant, staged.line.genesis.session_id)
+            self._state = LogState(key, staged.line.genesis, self._grave.fence)
+        if staged.line.prune or staged.line.redacts:
+            self._note_unerased(staged.line)
+        self._take_in(staged.line, places)
+        self._unwritten.update((seq, row) for (seq, _), row in zip(staged.ids, staged.rows, strict=True))
+        return line
+
+    def append(self, lines: Sequence[bytes]) -> Written:
+        """Write lines at the end, all of them or, where the disk is full, as many as fit.
+
+        Raises:
+            OSError: None could be written; the file is as it was.
+        """
+        file, before = self._file, self._end
+        assert file is not None
+        self._unwritten.clear()
+        data = b"".join(lines)
+        try:
+            write_all(file.fd, data)
+        except OSError:
+            written = read_range(file.fd, before, len(data))
+            count = written.count(b"\n")
+            os.ftruncate(file.fd, before + sum(len(line) for line in lines[:count]))
+            self.forget()
+            if not count:
+                raise
+            return Written(file, before, count)
+        self._end = before + len(data)
+        return Written(file, before, len(lines))
+
+    def sync(self, written: Written) -> None:
+        """Make lines durable, and the names of new files; lines that cannot be made so are taken back.
+
+        Raises:
+            OSError: The device failed.
+        """
+        if not self._durable:
+            return
+        try:
+            os.fdatasync(written.file.fd)
+            if self._new_names:
+                for folder in (self.path, self.path.parent, self.path.parent.parent):
+                    sync_directory(folder)
+                self._new_names = False
+        except OSError:
+            self.take_back(written)
+            raise
+
+    def take_back(self, written: Written) -> None:
+        """Remove lines that were not acknowledged, under a new inode, so that whoever has read them reads again."""
+        with contextlib.suppress(OSError):  # after a failed sync nothing is certain; what stays is seen as unacknowledged
+            data = read_range(written.file.fd, 0, written.before)
+            write_atomically(written.file.path, data, durable=self._durable)
+        self.forget()
+
+    def write_line(self, line: Line) -> None:
+        """Append and apply a line without events, durably."""
+        self.begin()
+        written = self.append([encode_line(line)])
+        self._take_in(line, [])
+        self.sync(written)
+
+    # ---- erasing ---------------------------------------------------------------------------------------------------------------------
+    def _erase(self, state: LogState) -> None:
+        """Take erased payloads out of the files; the log says already that they are gone."""
+        self.parts.keep(state.parts)
+        self._sweep()
+        for number in sorted(self._unerased):
+            segment = self._segment(number)
+            size = self._end if number == self._number else os.fstat(segment.fd).st_size
+            write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
+        self.forget()
+
+    def _sweep(self) -> None:
+        """Remove what interrupted writers left beside the log: it may hold what is being erased."""
+        for path in self.path.iterdir():
+            if path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
+                path.unlink(missing_ok=True)
+
+    def delete(self, now_us: int) -> None:
+        """End the log for good. Call it with everything held and refreshed."""
+        assert self._state is not None
+        self.write_line(Line(at_us=now_us, deleted=True))
+        self.refresh_locked()
+
+    def _bury(self, state: LogState) -> None:
+        """Remove a deleted log, keeping its spent fences and the number where a next one begins."""
+        grave = Grave(self._number, state.lease.fence, state.incarnation, state.fields["updated_at_us"])
+        write_atomically(self.path / layout.GRAVE_FILE, msgspec.json.encode(grave) + b"\n", durable=self._durable)
+        self.forget()
+        self._spent = list(range(1, grave.last_segment + 1))
+        self._clear_spent()
+
+    def _clear_spent(self) -> bool:
+        """Remove the segments of a deleted log, and all that came with them; False where there is nothing."""
+        if not self._spent:
+            return False
+        if self._file is None:  # nothing here belongs to a living log
+            self.parts.remove_all()
+        self._sweep()
+        for number in self._spent:
+            (self.path / layout.segment_name(number)).unlink(missing_ok=True)
+        if self._durable:
+            sync_directory(self.path)
+        self._spent = []
+        return True

@@ -1,0 +1,123 @@
+"""Waking followers: every commit touches one file, and every watcher of any process waits for that.
+
+On Linux the kernel tells (inotify); elsewhere the file's content is looked at every ``POLL_INTERVAL_S``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from turnfold.ids import now_us
+from turnfold.limits import POLL_INTERVAL_S
+from turnfold.stores.files.disk import OpenFile
+
+_IN_MODIFY = 0x2
+_EVENTS_BYTES = 4096
+
+
+class Changes:
+    """The file that commits touch."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; it is made with the first commit."""
+        self._path = path
+        self._file: OpenFile | None = None
+
+    def touch(self) -> None:
+        """Wake the watchers of all processes. They look at the logs, so what cannot be touched is found later."""
+        with contextlib.suppress(OSError):
+            if self._file is None:
+                self._file = OpenFile(self._path, os.O_RDWR | os.O_CREAT)
+            os.pwrite(self._file.fd, struct.pack("<q", now_us()), 0)
+
+    def look(self) -> bytes:
+        """The content: other than before, where somebody committed."""
+        try:
+            if self._file is None:
+                self._file = OpenFile(self._path, os.O_RDWR | os.O_CREAT)
+            return os.pread(self._file.fd, 8, 0)
+        except OSError:
+            return b""
+
+    def make(self) -> None:
+        """Make sure that the file is there to be watched."""
+        self.look()
+
+
+class FileWatch:
+    """A thread that calls ``wake`` after each touch."""
+
+    def __init__(self, path: Path, wake: Callable[[], None]) -> None:
+        """Begin to watch.
+
+        Args:
+            path: The file that commits touch.
+            wake: Called from the watching thread.
+        """
+        self._changes = Changes(path)
+        self._changes.make()
+        self._wake = wake
+        self._closed = False
+        self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
+        self._inotify = _inotify(path)
+        self._thread = threading.Thread(target=self._run, name="turnfold-files-watch", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was not closed."""
+        return not self._closed
+
+    def close(self) -> None:
+        """Stop; no wake-up arrives afterwards (one that has begun may end)."""
+        if self._closed:
+            return
+        self._closed = True
+        os.write(self._stop_write, b"x")
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._stop_read, select.POLLIN)
+        if self._inotify is not None:
+            poll.register(self._inotify, select.POLLIN)
+        seen = self._changes.look()
+        try:
+            while not self._closed:
+                ready = poll.poll(None if self._inotify is not None else POLL_INTERVAL_S * 1_000)
+                if self._closed:
+                    return
+                if self._inotify is not None:
+                    if ready:
+                        os.read(self._inotify, _EVENTS_BYTES)
+                        self._wake()
+                elif (now := self._changes.look()) != seen:
+                    seen = now
+                    self._wake()
+        finally:
+            for fd in (self._stop_read, self._stop_write, self._inotify):
+                if fd is not None:
+                    os.close(fd)
+
+
+def _inotify(path: Path) -> int | None:
+    """An inotify descriptor that watches the file, None where the system has none (left)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = int(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+    if fd < 0:
+        return None
+    if libc.inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY) < 0:
+        os.close(fd)
+        return None
+    return fd
