@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from turnfold.errors import StoreUnavailable
 from turnfold.limits import SEGMENT_BYTES_MAX
 from turnfold.model.session import SessionKey
 from turnfold.stores.files import layout
@@ -58,20 +59,16 @@ class SessionLog(ReadableLog):
     # ---- the OS lock -----------------------------------------------------------------------------------------------------------------
     def take(self, *, create: bool) -> bool:
         """Take the OS lock; False where there is no such directory and none should be made."""
-        while True:
-            if self._directory is None:
-                try:
-                    self._directory = OpenFile(self.path, os.O_RDONLY | os.O_DIRECTORY)
-                except FileNotFoundError:
-                    if not create:
-                        return False
-                    self.path.mkdir(parents=True, exist_ok=True)
-                    continue
-            take_lock(self._directory.fd, self.path, self._lock_wait_s)
-            if os.fstat(self._directory.fd).st_nlink:
-                self._holds_lock = True
-                return True
-            self._directory = None  # somebody removed the directory
+        while self._directory is None:
+            try:
+                self._directory = OpenFile(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                if not create:
+                    return False
+                self.path.mkdir(parents=True, exist_ok=True)
+        take_lock(self._directory.fd, self.path, self._lock_wait_s)
+        self._holds_lock = True
+        return True
 
     def release(self) -> None:
         """Release the OS lock."""
@@ -81,6 +78,13 @@ class SessionLog(ReadableLog):
 
     def refresh_locked(self) -> LogState | None:
         """Put in order what an interrupted writer left, and return the log as it is now. Call it with ``lock`` and the OS lock held."""
+        state = self._state
+        if state is not None and self._is_current() and not self._is_disorderly():
+            return state
+        assert self._directory is not None
+        if not os.fstat(self._directory.fd).st_nlink:
+            self._directory = None
+            raise StoreUnavailable(f"{self.path} was removed", hint="try again", path=str(self.path))
         state = self.refresh()
         refusal = None if self._file is None else self._file.refusal
         if refusal is not None:
@@ -89,6 +93,10 @@ class SessionLog(ReadableLog):
         while self._put_in_order():
             state = self.refresh()
         return state
+
+    def _is_disorderly(self) -> bool:
+        """Whether something that is known was left half done, or the open segment cannot be written."""
+        return bool(self._spent or self._unsettled or self._unerased) or (self._file is not None and self._file.refusal is not None)
 
     def _put_in_order(self) -> bool:
         """Complete or take back one thing that was left half done; False where there is none."""

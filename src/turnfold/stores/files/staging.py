@@ -199,8 +199,8 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
         genesis=None if genesis is None else _genesis_row(commit, genesis, now_us),
         head=head,
         runs=commit.runs,
-        parts=tuple(ref for ref, _ in commit.parts),
-        redacts=tuple(_redact_row(redact) for redact in commit.redacts),
+        parts=tuple(ref for ref, _ in commit.parts) if commit.parts else (),
+        redacts=tuple(_redact_row(redact) for redact in commit.redacts) if commit.redacts else (),
         prune=commit.prune,
     )
     return Staged(line, committed, rows, ids, commit.parts)
