@@ -49,7 +49,7 @@ _MARK_CHANGED: Final = "INSERT OR IGNORE INTO changed(name, sn) SELECT name, ? F
 _run_encode = msgspec.json.Encoder().encode
 
 
-def insert_session(cursor: sqlite3.Cursor, key: SessionKey, genesis: Genesis, now_us: int) -> Live:
+def insert_session(cursor: sqlite3.Cursor, key: SessionKey, genesis: Genesis) -> Live:
     """Create the rows of a new incarnation, empty, before its genesis event. Spent fences of dead ones stay spent."""
     fence = cursor.execute(
         "SELECT ifnull(max(fence), 0) FROM session WHERE tenant = ? AND session_id = ? AND dead > 0",

@@ -289,7 +289,7 @@ class Writer:
 
     def _create(self, commit: Commit, now: int) -> Live:
         genesis = creation_of(commit)
-        live = insert_session(self._cursor, commit.key, genesis, now)
+        live = insert_session(self._cursor, commit.key, genesis)
         if commit.verbatim is None:
             apply(self._cursor, live, Commit(key=commit.key, events=(genesis.event,), change=genesis.change, branch=MAIN), now)
         return live
