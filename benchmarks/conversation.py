@@ -15,7 +15,40 @@ import msgspec
 
 Kind = Literal["user", "call", "result", "answer"]
 
-_SYLLABLES = ["an", "ar", "be", "ca", "de", "el", "fo", "ga", "hi", "in", "jo", "ka", "lu", "me", "no", "or", "pa", "qui", "ro", "sa", "te", "ur", "vi", "wo", "xe", "yo", "zu", "str", "pla", "ion", "est", "ing"]
+_SYLLABLES = [
+    "an",
+    "ar",
+    "be",
+    "ca",
+    "de",
+    "el",
+    "fo",
+    "ga",
+    "hi",
+    "in",
+    "jo",
+    "ka",
+    "lu",
+    "me",
+    "no",
+    "or",
+    "pa",
+    "qui",
+    "ro",
+    "sa",
+    "te",
+    "ur",
+    "vi",
+    "wo",
+    "xe",
+    "yo",
+    "zu",
+    "str",
+    "pla",
+    "ion",
+    "est",
+    "ing",
+]
 _FOREIGN = ("naïve", "größer", "café", "niño", "東京", "данные", "→", "🙂", "≤", "„so“")
 _TOOLS = ("read_file", "grep", "run_tests", "fetch_url", "query_db", "list_folder", "apply_patch")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from turnfold.core.lifecycle import PENDING
 from turnfold.engine._async.session import AsyncSession
-from turnfold.engine.bridge import AsyncBridge
+from turnfold.engine.bridge_async import AsyncBridge
 from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
 from turnfold.engine.searching import SearchHit, query_terms, search

@@ -8,93 +8,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from turnfold.codec.residual import join
+from tests.formats.codex_reader import CODEX, Read, item, line, message, one, part_of
 from turnfold.core.fold import payload_of
-from turnfold.core.transcript import messages_of
-from turnfold.engine.prepare import prepare
-from turnfold.formats.base import Line, Projected, SourceInfo
-from turnfold.formats.codex import CodexFormat
-from turnfold.model.event import Event, NewEvent
+from turnfold.formats.base import Line
 from turnfold.model.event_types import KNOWN_TYPES
-from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, CompactionPart, ReasoningPart, ServerToolCallPart, ToolCallPart, ToolResultPart
-from turnfold.model.usage import NO_USAGE, Usage
+from turnfold.model.usage import Usage
 
-CODEX = CodexFormat()
 PNG = "iVBORw0KGgo="
-
-
-class Read:
-    """A file read from its lines, as an importer would, without a store."""
-
-    def __init__(self, data: bytes, state: dict[str, Any] | None = None, name: str = "rollout.jsonl") -> None:
-        path = Path(name)
-        lines = data.splitlines(keepends=True) if b"\r" not in data else data.split(b"\n")
-        self.info: SourceInfo = CODEX.describe(path, lines)
-        self.reader = CODEX.reader(path, self.info, state, lambda _uuid: None)
-        self.projected: list[Projected] = []
-        self.parts: dict[str, bytes] = {}
-        offset = 0
-        for number, line in enumerate(lines, 1):
-            for item in self.reader.feed(Line(number, offset, line), len(self.projected) + 2):
-                self.add(item)
-            offset += len(line)
-
-    def add(self, item: Projected) -> None:
-        self.projected.append(item)
-        self.parts.update(item.parts)
-
-    @property
-    def events(self) -> list[Event]:
-        parts: list[tuple[str, bytes]] = []
-        out = [prepare(msgspec.structs.replace(item.event, id=str(n)), None, parts) for n, item in enumerate(self.projected, 2)]
-        return [msgspec.structs.replace(event, seq=seq) for seq, event in enumerate(out, 2)]
-
-    @property
-    def model_messages(self) -> list[Message]:
-        """What the model sees."""
-        return messages_of(event for event in self.events if event.visibility in {"model", "both"})
-
-    def written(self) -> bytes:
-        events = [event for event in self.events if event.source is not None]
-        return b"".join(join(event.source or b"", event.data, self.parts.__getitem__) for event in events)
-
-    def usage(self) -> Usage:
-        total = NO_USAGE
-        for item in self.projected:
-            total += item.event.usage
-        return total
-
-
-def line(kind: str, payload: dict[str, Any], **more: Any) -> bytes:
-    fields = {"timestamp": "2026-03-01T10:00:00.000Z", **more, "type": kind, "payload": payload}
-    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def item(payload: dict[str, Any], **more: Any) -> bytes:
-    return line("response_item", payload, **more)
-
-
-def message(role: str, *texts: str, **more: Any) -> bytes:
-    kind = "output_text" if role == "assistant" else "input_text"
-    return item({"type": "message", "role": role, "content": [{"type": kind, "text": text} for text in texts], **more})
-
-
-def one(data: bytes) -> Event:
-    (event,) = Read(data).events
-    return event
-
-
-def part_of(data: bytes) -> Any:
-    payload = payload_of(one(data))
-    assert isinstance(payload, Message)
-    (part,) = payload.parts
-    return part
 
 
 # ---- the corpus ----------------------------------------------------------------------------------------------------------------------
@@ -263,7 +186,7 @@ def test_images_of_messages_and_outputs_are_blobs_and_large_ones_are_stored_once
     (result,) = payload_of(read.events[0]).parts
     blob, text = result.response
     assert blob["type"] == "blob"
-    assert read.parts[blob["blob_ref"]] == large.encode()
+    assert read.parts == {blob["blob_ref"]: large.encode()}
     assert text == {"type": "text", "content": "done"}
     assert len(read.projected[0].event.data) + len(read.projected[0].event.source or b"") < 2_000
     assert read.written() == data + data
@@ -394,146 +317,3 @@ def test_discovery_reads_the_usual_places(tmp_path: Path) -> None:
         (tmp_path / ".codex" / name).touch()
     assert [path.name[-7:-6] for path in CODEX.discover(tmp_path, {})] == ["a", "b"]
     assert len(list(CODEX.discover(Path("/nowhere"), {"CODEX_HOME": str(tmp_path / ".codex")}))) == 2
-
-
-# ---- hostile input -------------------------------------------------------------------------------------------------------------------
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "role", "content", "id", "summary", "x"]), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-FIELDS = [
-    "role",
-    "content",
-    "arguments",
-    "call_id",
-    "name",
-    "output",
-    "summary",
-    "encrypted_content",
-    "action",
-    "tools",
-    "message",
-    "replacement_history",
-    "info",
-    "turn_id",
-    "num_turns",
-    "thread_name",
-    "internal_chat_message_metadata_passthrough",
-    "model",
-    "usage",
-    "thread_token_usage",
-    "input",
-    "status",
-    "result",
-    "item",
-    "id",
-]
-ITEMS = [
-    "message",
-    "reasoning",
-    "function_call",
-    "function_call_output",
-    "custom_tool_call",
-    "custom_tool_call_output",
-    "local_shell_call",
-    "web_search_call",
-    "agent_message",
-    "tool_search_call",
-    "tool_search_output",
-    "image_generation_call",
-    "compaction",
-    "ghost_snapshot",
-    "nonsense",
-    "token_count",
-    "task_started",
-    "task_complete",
-    "error",
-    "turn_aborted",
-    "thread_rolled_back",
-    "thread_name_updated",
-    "thread_settings_applied",
-    "item_completed",
-    "user_message",
-    "patch_apply_end",
-]
-KINDS = [
-    "session_meta",
-    "response_item",
-    "event_msg",
-    "turn_context",
-    "compacted",
-    "world_state",
-    "token_usage_record",
-    "inter_agent_communication",
-    "nonsense",
-]
-
-
-def sound(read: Read, data: bytes) -> None:
-    """Nothing is lost, and everything that was made of it can be stored and read."""
-    assert read.written() == data
-    for event in read.events:
-        payload_of(event)
-        assert event.type in KNOWN_TYPES
-    json.dumps(read.reader.state())
-
-
-@given(
-    kind=st.sampled_from(KINDS), item_type=st.sampled_from(ITEMS), payload=st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=6)
-)
-def test_fields_of_any_type_are_survived(kind: str, item_type: str, payload: dict[str, Any]) -> None:
-    data = line(kind, {"type": item_type, **payload})
-    sound(Read(data), data)
-
-
-@given(st.lists(st.binary(max_size=60).filter(lambda data: b"\n" not in data and b"\r" not in data), max_size=5))
-def test_any_bytes_are_kept(lines: list[bytes]) -> None:
-    data = b"".join(piece + b"\n" for piece in lines)
-    reader = Read(data) if data and b"\x0b" not in data and b"\x0c" not in data and b"\x1c" not in data else Read(b"")
-    assert reader.written() in {data, b""}
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_damaged_files_lose_nothing(shared_dir: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    path = sorted((shared_dir / "data" / "transcripts" / "codex" / "generated").rglob("*.jsonl"))[seed]
-    data = bytearray(path.read_bytes())
-    for _ in range(60):
-        place = chance.randrange(len(data))
-        how = chance.randrange(4)
-        if how == 0:
-            data[place] = chance.randrange(256)
-        elif how == 1:
-            del data[place : place + chance.randrange(40)]
-        elif how == 2:
-            data[place:place] = data[place : place + chance.randrange(200)]
-        else:
-            data[place:place] = chance.choice([b"\n", b"\n\n", b"\\ud800", b"\x00", b"\xff", b"9" * 400, b"[" * 3000])
-    whole = bytes(data)
-    lines = whole.split(b"\n")
-    lines = [piece + b"\n" for piece in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
-    read = Read(b"")
-    offset = 0
-    for number, piece in enumerate(lines, 1):
-        for made in read.reader.feed(Line(number, offset, piece), len(read.projected) + 2):
-            read.add(made)
-        offset += len(piece)
-    sound(read, whole)
-    assert any(made.problem for made in read.projected)
-
-
-def test_lone_surrogates_are_kept_in_the_line_and_replaced_in_the_text() -> None:
-    data = message("user", "a#b and some more text").replace(b"#", b"\\ud800")
-    read = Read(data)
-    assert payload_of(read.events[0]).text == "a\ufffdb and some more text"
-    assert read.written() == data
-
-
-def test_new_event_fields_of_messages_are_complete() -> None:
-    event = Read(message("assistant", "x")).projected[0].event
-    assert isinstance(event, NewEvent)
-    assert (event.message_count, event.turn_count, event.version) == (1, 0, 1)

@@ -12,7 +12,8 @@ from turnfold.stores.registry import open_store
 
 
 def main(url: str, path: str, batch_events: int) -> None:
-    batch.IMPORT_BATCH_EVENTS = batch_events or batch.IMPORT_BATCH_EVENTS
+    if batch_events:
+        vars(batch)["IMPORT_BATCH_EVENTS"] = batch_events
     store = open_store(url)
     begun_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = Importer(store).import_file(Path(path), progress=lambda done: say(done.bytes_done))

@@ -70,7 +70,7 @@ def test_a_session_knows_where_it_comes_from(shared_dir: Path, store: Store) -> 
     info = head_of(store, session_id).info
     assert info.native == {"format": "codex", "id": session_id, "path": str(path)}
     assert (info.agent, info.tags, info.title) == ("codex", ("old",), "Please change a.py")
-    assert info.metadata["cwd"] == "/home/userx/workbench/mock/wd"
+    assert info.metadata["cwd"].endswith("/workbench/mock/wd")
     assert info.metadata["cli_version"] == "0.155.0"
     assert info.turn_count == 2
     assert info.usage.input_tokens == 95_600

@@ -25,7 +25,7 @@ from tests.importing.sessions import (
 from turnfold.client import Client
 from turnfold.core.fold import change_of
 from turnfold.core.transcript import messages_of
-from turnfold.engine.importer import Importer
+from turnfold.engine.importer import Importer, ImportResult
 from turnfold.engine.importing import batch
 from turnfold.engine.prepare import prepare
 from turnfold.limits import LINE_PIECE_BYTES
@@ -65,7 +65,7 @@ def test_growth_imports_only_the_new_bytes_and_ends_as_at_once(part: str, new_st
     ends = [index + 1 for index, byte in enumerate(data) if byte == ord("\n")]
     path = tmp_path / "rollout.jsonl"
     grown, whole = new_store(), new_store()
-    before = 0
+    result, before = ImportResult(), 0
     for end in [*random.Random(part).sample(ends[1:-1], 4), len(data)]:
         if end <= before:
             continue
@@ -85,6 +85,7 @@ def test_growth_imports_only_the_new_bytes_and_ends_as_at_once(part: str, new_st
 def test_a_torn_line_is_exported_as_it_is_and_read_again_when_it_goes_on(store: Store, tmp_path: Path) -> None:
     data = codex_session("s1", ["one", "two"])
     path = tmp_path / "rollout.jsonl"
+    result = ImportResult()
     for end in (len(data) - 150, len(data) - 60, len(data) - 1, len(data)):
         path.write_bytes(data[:end])
         result = Importer(store).import_file(path)

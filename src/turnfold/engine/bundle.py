@@ -245,7 +245,7 @@ class RestoredSession(msgspec.Struct, frozen=True):
 
 def is_bundle(head: bytes) -> bool:
     """Whether a file that begins so may be a bundle."""
-    return head.startswith(b"PK\x03\x04") and b"sessions/" in head[:100]
+    return head.startswith(b"PK\x03\x04") and (b"sessions/" in head[:100] or MANIFEST.encode() in head[:100])
 
 
 def read_bundle(store: Store, path: Path, tenant: str, *, owner: str | None = None, hmac_key: bytes | None = None) -> list[RestoredSession]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from turnfold.core.fold import branches_of, change_of
-from turnfold.engine.bridge import AsyncBridge
+from turnfold.engine.bridge_async import AsyncBridge
 from turnfold.engine.context import Context
 from turnfold.engine.cursor import Cursor
 from turnfold.engine.prepare import Item, prepare_all
