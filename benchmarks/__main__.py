@@ -19,7 +19,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contestants", default="", help="only these, for example turnfold-sqlite,raw-sqlite")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved rounds")
     parser.add_argument("--quick", action="store_true", help="shorter runs, two rounds")
-    parser.add_argument("--large", action="store_true", help="also a session of 1,000,000 events and 1,000,000 sessions (minutes, gigabytes)")
+    parser.add_argument(
+        "--large", action="store_true", help="also a session of 1,000,000 events and 1,000,000 sessions (minutes, gigabytes)"
+    )
     parser.add_argument("--realtime", action="store_true", help="run under chrt -r 1: on a busy machine a wake-up else costs up to 4 ms")
     parser.add_argument("--disk", type=Path, help="folder of the durable series (default: the temporary folder)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of results.json and results.md")
@@ -57,7 +59,9 @@ def main() -> int:
             if measure.key not in keys or (measure.large and not args.large):
                 continue
             runs[measure.key] = runner.run(_chosen(measure, names))
-            found = [verdict for check in wanted if check.measure == measure.key and (verdict := judge(check, runs[measure.key])) is not None]
+            found = [
+                verdict for check in wanted if check.measure == measure.key and (verdict := judge(check, runs[measure.key])) is not None
+            ]
             print("\n".join(lines(found)), flush=True)
             verdicts += found
     finally:

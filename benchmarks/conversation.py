@@ -15,7 +15,40 @@ import msgspec
 
 Kind = Literal["user", "call", "result", "answer"]
 
-_SYLLABLES = "an ar be ca de el fo ga hi in jo ka lu me no or pa qui ro sa te ur vi wo xe yo zu str pla ion est ing".split()
+_SYLLABLES = [
+    "an",
+    "ar",
+    "be",
+    "ca",
+    "de",
+    "el",
+    "fo",
+    "ga",
+    "hi",
+    "in",
+    "jo",
+    "ka",
+    "lu",
+    "me",
+    "no",
+    "or",
+    "pa",
+    "qui",
+    "ro",
+    "sa",
+    "te",
+    "ur",
+    "vi",
+    "wo",
+    "xe",
+    "yo",
+    "zu",
+    "str",
+    "pla",
+    "ion",
+    "est",
+    "ing",
+]
 _FOREIGN = ("naïve", "größer", "café", "niño", "東京", "данные", "→", "🙂", "≤", "„so“")
 _TOOLS = ("read_file", "grep", "run_tests", "fetch_url", "query_db", "list_folder", "apply_patch")
 
@@ -143,4 +176,6 @@ def equal(got: list[Item], want: list[Item] | tuple[Item, ...]) -> bool:
     """Whether what was read is what was written; the tool's name of a result is compared only where it was kept."""
     if len(got) != len(want):
         return False
-    return all(mine == other or (not mine.tool and msgspec.structs.replace(other, tool="") == mine) for mine, other in zip(got, want, strict=True))
+    return all(
+        mine == other or (not mine.tool and msgspec.structs.replace(other, tool="") == mine) for mine, other in zip(got, want, strict=True)
+    )

@@ -86,7 +86,9 @@ class Sqlite(Bytes):
             self.db.execute("INSERT INTO entry VALUES(?, ?, ?)", (handle.talk, handle.next, batch[0]))
         else:
             self.db.execute("BEGIN IMMEDIATE")
-            self.db.executemany("INSERT INTO entry VALUES(?, ?, ?)", [(handle.talk, at, body) for at, body in enumerate(batch, handle.next)])
+            self.db.executemany(
+                "INSERT INTO entry VALUES(?, ?, ?)", [(handle.talk, at, body) for at, body in enumerate(batch, handle.next)]
+            )
             self.db.execute("COMMIT")
         handle.next += len(batch)
 
@@ -109,7 +111,9 @@ class Sqlite(Bytes):
         return [decode(row[0]) for row in reversed(rows)]
 
     def fork(self, handle: Any, at: int, name: str) -> Any:
-        sql = "INSERT INTO talk(name, user, agent, changed, parent, parent_seq) SELECT ?, user, agent, changed, id, ? FROM talk WHERE id = ?"
+        sql = (
+            "INSERT INTO talk(name, user, agent, changed, parent, parent_seq) SELECT ?, user, agent, changed, id, ? FROM talk WHERE id = ?"
+        )
         talk = self.db.execute(sql, (name, at, handle.talk)).lastrowid
         assert talk is not None
         return Place(talk, at + 1, handle.talk, at)

@@ -65,8 +65,11 @@ def _appends() -> list[Check]:
             "G5",
             "async append",
             {},
-            soft | {"ours": _ASYNC, "floor": "raw-sqlite-async", "limit": 100.0, "peers": ("openai-agents",), "text": "async append, software"},
-            disk | ratio | {"ours": _ASYNC, "floor": "raw-sqlite", "limit": 1.3, "peers": ("openai-agents",), "text": "async append, on disk"},
+            soft
+            | {"ours": _ASYNC, "floor": "raw-sqlite-async", "limit": 100.0, "peers": ("openai-agents",), "text": "async append, software"},
+            disk
+            | ratio
+            | {"ours": _ASYNC, "floor": "raw-sqlite", "limit": 1.3, "peers": ("openai-agents",), "text": "async append, on disk"},
         ),
     ]
 
@@ -152,7 +155,14 @@ def _many() -> list[Check]:
             one_threads,
             threads_floor | {"ours": _SQLITE, "limit": 12_000.0, "peers": ("eventsourcing", "agent-session-linker")},
             threads_floor
-            | {"ours": _SQLITE, "metric": "lost", "unit": "lost", "higher": False, "limit": 0.0, "peers": ("eventsourcing", "agent-session-linker")}
+            | {
+                "ours": _SQLITE,
+                "metric": "lost",
+                "unit": "lost",
+                "higher": False,
+                "limit": 0.0,
+                "peers": ("eventsourcing", "agent-session-linker"),
+            }
             | {"text": "16 threads on one session: lost"},
             {"ours": _MEMORY, "text": "16 threads on one session, memory"},
         ),
@@ -197,6 +207,13 @@ def _rest() -> list[Check]:
             "memory commit at the port",
             port,
             {"metric": "us", "unit": "µs", "limit": 5.0, "floor": "raw-dict", "peers": ("eventsourcing-memory",)},
-            {"metric": "at_100000_us", "base": "at_2000_us", "kind": "growth", "unit": "×", "limit": 1.1, "text": "the 100,000th over the 2,000th"},
+            {
+                "metric": "at_100000_us",
+                "base": "at_2000_us",
+                "kind": "growth",
+                "unit": "×",
+                "limit": 1.1,
+                "text": "the 100,000th over the 2,000th",
+            },
         ),
     ]

@@ -82,7 +82,10 @@ def _reads() -> list[Measure]:
     every = (*sqlite, "turnfold-files", "raw-file", *PEERS)
     million = {"sizes": [1_000_000]}
     return [
-        *(Measure(key=f"cold-{size}", workload="cold", contestants=every, arguments={"size": size}, seed=_SEEDED) for size in (100, 1_000, 10_000)),
+        *(
+            Measure(key=f"cold-{size}", workload="cold", contestants=every, arguments={"size": size}, seed=_SEEDED)
+            for size in (100, 1_000, 10_000)
+        ),
         Measure(key="tail", workload="tail", contestants=every, arguments={"size": 10_000}, seed=_SEEDED),
         Measure(key="tail-million", workload="tail", contestants=sqlite, arguments={"size": 1_000_000}, seed=million, large=True),
         Measure(

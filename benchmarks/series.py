@@ -63,7 +63,7 @@ class Runner:
         out: Results = {name: [] for name in measure.contestants}
         for turn in range(self.repeats):
             for name in list(out):
-                result = self._one(measure, name)
+                result = self._one(measure, name, turn)
                 if result.get("missing"):
                     self.say(f"{name} is left out: {result['error']}")
                     del out[name]
@@ -80,8 +80,10 @@ class Runner:
         shown = " ".join(f"{key}={value:.4g}" for key, value in result.items() if isinstance(value, float) and not isinstance(value, bool))
         self.say(f"[{turn + 1}/{self.repeats}] {measure.key} {name}: {shown} {'' if result.get('verified') else 'NOT VERIFIED'}")
 
-    def _one(self, measure: Measure, name: str) -> Result:
+    def _one(self, measure: Measure, name: str, turn: int) -> Result:
         if measure.kind == "import":
+            if not turn:
+                self._import(name)  # writes the byte code
             return self._import(name)
         arguments = measure.arguments | (measure.quick if self.quick else {})
         if measure.seed is not None:
@@ -133,8 +135,9 @@ class Runner:
         if self.realtime:
             command = ["chrt", "-r", "1", *command]
         path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-        env = {key: value for key, value in os.environ.items() if not key.startswith("TURNFOLD_")}
-        env |= {"PYTHONPATH": path, "HOME": str(self.memory), "PYTHONHASHSEED": "0", "OPENAI_API_KEY": "none"}
+        env = {key: value for key, value in os.environ.items() if not key.startswith("TURNFOLD_") and key != "PYTHONDONTWRITEBYTECODE"}
+        # Installed packages are imported from byte code; a source tree gets its own here, in the first run.
+        env |= {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(self.memory / "bytecode"), "HOME": str(self.memory), "PYTHONHASHSEED": "0", "OPENAI_API_KEY": "none"}
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
 
     def child(self, name: str, workload: str, folder: Path, arguments: dict[str, Any], *, durable: bool = True) -> Result:
@@ -170,7 +173,8 @@ class Runner:
             return result
         start_at = time.time() + 5
         running = [
-            self.start(name, "one_of_processes", folder, {"writer": writer, "each": each, "start_at": start_at}) for writer in range(writers)
+            self.start(name, "one_of_processes", folder, {"writer": writer, "each": each, "start_at": start_at})
+            for writer in range(writers)
         ]
         ended = [self._result(process) for process in running]
         if not all(one["ok"] for one in ended):

@@ -28,14 +28,19 @@ async def together(who: Contestant, *, one: bool, writers: int = 16, each: int =
         handle = await done(who.writer("shared" if one else f"c{writer}", "u1", "a1"))
         jobs.append((handle, [who.batch([native]) for native in who.native(notes(writer, each))]))
     wall_s, times, errors = await (_as_tasks(who, jobs) if who.ASYNC else _as_threads(who.shared, jobs))
-    out: Result = {"per_s": writers * each / wall_s, "p99_ms": percentile(times, 0.99) / 1e6, "errors": len(errors), "error": "".join(errors[:1])}
+    out: Result = {
+        "per_s": writers * each / wall_s,
+        "p99_ms": percentile(times, 0.99) / 1e6,
+        "errors": len(errors),
+        "error": "".join(errors[:1]),
+    }
     got: dict[str, list[Item]] = {}
     for name in names:
         handle = first[name] if not who.LASTING else await done(who.session(name, "u1", "a1", new=False))
         got[name] = who.neutral(list(await done(who.load(handle))))[1:]
     await done(who.close())
     if one:
-        return out | judge(got["shared"], {writer: each for writer in range(writers)})
+        return out | judge(got["shared"], dict.fromkeys(range(writers), each))
     verified = all(equal(got[f"c{writer}"], notes(writer, each)) for writer in range(writers))
     return out | {"verified": verified and not errors}
 

@@ -1,7 +1,5 @@
 """Put your own event types into the log: they are kept, paged, followed and verified like any other."""
 
-from typing import Any
-
 import msgspec
 
 import turnfold as tf
@@ -15,15 +13,15 @@ class OrderShipped(msgspec.Struct):
     weight_g: int
 
 
-def shipped(order: int, carrier: str, weight_g: int, **fields: Any) -> tf.NewEvent:
-    return tf.NewEvent(type="shop.order_shipped", data=OrderShipped(order, carrier, weight_g), visibility="none", **fields)
+def shipped(order: OrderShipped, *, by: str) -> tf.NewEvent:
+    return tf.NewEvent(type="shop.order_shipped", data=order, actor=by, visibility="none")
 
 
 def main() -> None:
     with tf.connect("memory://") as client:
         session = client.open("order-4711")
         session.append(tf.user("Where is my parcel?"))
-        session.append([shipped(4711, "DHL", 850, actor="warehouse"), tf.assistant("It left the warehouse today.")])
+        session.append([shipped(OrderShipped(4711, "DHL", 850), by="warehouse"), tf.assistant("It left the warehouse today.")])
         session.append(tf.NewEvent(type="shop.rated", data={"stars": 5}, actor="alice", visibility="none"))
 
         for event in session.events(types=["shop.order_shipped", "shop.rated"]):

@@ -18,8 +18,8 @@ def main() -> None:
         print(f"{len(session.messages())} messages in the session")
         print(f"{len(window)} in the window: {window.token_count} of 300 tokens, {window.omitted_count} left out\n")
         for message in window:
-            text = message.text or [*message.tool_calls, *message.tool_results][0].id
-            print(f"  {message.seq:>4}  {message.role:<9}  {text}")
+            calls = [f"calls {call.name}" for call in message.tool_calls] + [f"answers {part.response!r}" for part in message.tool_results]
+            print(f"  {message.seq:>4}  {message.role:<9}  {message.text or calls[0]}")
 
         try:
             session.window(token_budget=20)

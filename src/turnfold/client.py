@@ -115,6 +115,7 @@ class Client:
         parent: Mapping[str, Any] | None = None,
         ttl_s: float | None = None,
         branch: str | None = None,
+        lease: Lease | None = None,
     ) -> Session:
         """Get a session, or prepare to create it with the first commit. One read, no write.
 
@@ -131,21 +132,26 @@ class Client:
             parent: ``{"session_id": …, "relation": …}`` of a new session.
             ttl_s: Sliding time to live of a new session; None takes the setting.
             branch: Pin the handle to a branch.
+            lease: Write under this lease of the session, which must exist.
 
         Raises:
-            SessionNotFound: Another owner's, or missing and ``create=False``.
+            SessionNotFound: Missing and ``create=False``. Another owner's session is not told from a missing one here; with ``create``
+                the first commit finds out.
         """
         context = self._context
         refuse_reserved(check_session_id(session_id))
         scope = context.scope(owner)
         key = SessionKey(context.tenant, session_id)
+        if lease is not None and (lease.tenant, lease.session_id) != key:
+            raise InvalidInput(f"the lease is one of session {lease.session_id!r}, not of {session_id!r}")
         try:
             head = context.bridge.call(context.store.get_session, key, owner=scope)
         except SessionNotFound:
-            if not create:
+            if not create or lease is not None:
                 raise
         else:
-            return Session(context, key, owner=scope, incarnation=head.info.incarnation, branch=branch)
+            fence = None if lease is None else lease.fence
+            return Session(context, key, owner=scope, incarnation=head.info.incarnation, branch=branch, fence=fence)
         settings = context.settings
         data = t.SessionCreated(
             agent=agent and check_name(agent, "agent"),
@@ -357,7 +363,13 @@ class Client:
         return self._context.bridge.call(self._context.upkeep.seal, SessionKey(self.tenant, session.id))
 
     def lease(self, session_id: str, holder: str, *, ttl_s: float = 30.0, owner: str | None = None) -> Lease:
-        """Take the exclusive right to write to a session.
+        """Take the exclusive right to write to a session; ``open(…, lease=…)`` gives the handle that may.
+
+        Args:
+            session_id: The session, which must exist.
+            holder: Who takes it. The same holder may take it again, and gets a new fence.
+            ttl_s: How long it lasts without being renewed, up to ``LEASE_TTL_S_MAX``.
+            owner: Whose session.
 
         Raises:
             LeaseLost: Another holder has it.
@@ -365,3 +377,15 @@ class Client:
         context = self._context
         key = SessionKey(context.tenant, check_session_id(session_id))
         return context.bridge.call(context.store.acquire_lease, key, check_name(holder, "holder"), ttl_s, owner=context.scope(owner))
+
+    def renew_lease(self, lease: Lease, *, ttl_s: float = 30.0) -> Lease:
+        """Move a lease's end to ``ttl_s`` from now; handles opened with it go on.
+
+        Raises:
+            LeaseLost: It does not hold any more.
+        """
+        return self._context.bridge.call(self._context.store.renew_lease, lease, ttl_s)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease up: anybody may write again, but no one under it. Not holding it any more is no error."""
+        self._context.bridge.call(self._context.store.release_lease, lease)

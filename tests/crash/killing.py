@@ -44,10 +44,11 @@ class Calls:
                     call(args[0], bytes(args[1])[: len(args[1]) // 2], *args[2:])
                 die()
             # The data is in the page cache: a killed process loses nothing of it, so the test need not wait for the disk.
-            result = None if name in {"fdatasync", "fsync"} else call(*args, **kwargs)
-            if dies:
-                die()
-            return result
+            try:
+                return None if name in {"fdatasync", "fsync"} else call(*args, **kwargs)
+            finally:
+                if dies:
+                    die()
 
         return counted
 

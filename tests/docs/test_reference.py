@@ -5,12 +5,12 @@ import re
 import click
 import msgspec
 import pytest
-
-import turnfold
-from tests.support import ROOT
 from tools.make_reference import FOLDER, stale
 from tools.reference import cli as cli_page
 from tools.reference import lifecycle, tables
+
+import turnfold
+from tests.support import ROOT
 from turnfold import limits
 from turnfold.cli.root import cli
 from turnfold.config import PREFIX

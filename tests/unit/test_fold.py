@@ -9,7 +9,7 @@ import pytest
 from turnfold.core.fold import branches_of, change_of, checkpoints_of, fold_head, payload_of
 from turnfold.core.redaction import tombstone_of
 from turnfold.errors import AlreadyExists, InvalidTransition, NotFound
-from turnfold.model.commit import NO_CHANGE, Guard, StatusChange
+from turnfold.model.commit import NO_CHANGE, Guard, HeadChange, StatusChange
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.event_types import HEAD_TYPES
 from turnfold.model.message import assistant, user
@@ -57,9 +57,11 @@ def created(**fields: Any) -> NewEvent:
     return NewEvent(type="session.created", data=fields)
 
 
-def test_plain_messages_share_their_change() -> None:
-    first, second = (change_of((build.event(build.replace(build.event("same")), id=str(index)),)) for index in range(2))
-    assert first is second
+def test_events_that_only_count_are_summed_without_a_builder() -> None:
+    messages = tuple(build.event("same", id=str(index)) for index in range(3))
+    one, three = change_of(messages[:1]), change_of(messages)
+    assert (one.message_count, one.turn_count) == (1, 1)
+    assert three == HeadChange(message_count=3, turn_count=3, token_count=3 * one.token_count)
     assert change_of((build.event(NewEvent(type="note")),)) is NO_CHANGE
     assert change_of(()) == NO_CHANGE
 

@@ -67,11 +67,13 @@ def is_error(name: str) -> bool:
 def python_api() -> str:
     """Write the page of the public names."""
     out = [
-        "# Python API\n\n"
-        "```python\nimport turnfold as tf\n```\n\n"
-        "Everything on this page is a name of the package `turnfold`. The sync and the async side have the same methods with\n"
-        "the same arguments; on the async side they are awaited, and `follow` is an async iterator. Errors have\n"
-        "{doc}`a page of their own <errors>`.\n\n"
+        (
+            "# Python API\n\n"
+            "```python\nimport turnfold as tf\n```\n\n"
+            "Everything on this page is a name of the package `turnfold`. The sync and the async side have the same methods with\n"
+            "the same arguments; on the async side they are awaited, and `follow` is an async iterator. Errors have\n"
+            "{doc}`a page of their own <errors>`.\n\n"
+        )
     ]
     for theme, names in themes().items():
         out.append(f"## {theme}\n\n" + "".join(directive(f"turnfold.{name}") for name in names))
@@ -84,20 +86,21 @@ def python_api() -> str:
 
 def message_parts() -> str:
     """Write the page of message parts."""
-    names = [kind.__name__ for kind in get_args(parts.Part)] + ["GenericPart"]
-    return (
-        "# Parts of a message\n\n"
-        "A {py:class}`turnfold.Message` has a list of parts. They follow the vocabulary of the OpenTelemetry GenAI\n"
-        "conventions, and are imported from `turnfold.model.parts`. In JSON the field `type` says which part it is.\n\n"
-        + "".join(directive(f"turnfold.model.parts.{name}", tag_of(getattr(parts, name))) for name in names)
-    ).rstrip() + "\n"
-
-
-def tag_of(kind: type) -> str:
-    """Return the line that says how a part is tagged."""
-    if not issubclass(kind, msgspec.Struct):
-        return ""
-    return f"In JSON: `\"type\": \"{kind.__struct_config__.tag}\"`.\n\n"
+    out = [
+        (
+            "# Parts of a message\n\n"
+            "A {py:class}`turnfold.Message` has a list of parts. They follow the vocabulary of the OpenTelemetry GenAI\n"
+            "conventions and are imported from `turnfold.model.parts`. In JSON the field `type` says which part it is.\n"
+            'Every part has `ext`, for what a source had and the schema has not, and answers `part["content"]` and\n'
+            '`part.get("content")` like a dict.\n\n'
+        )
+    ]
+    for kind in (*get_args(parts.Part), parts.GenericPart):
+        out.append(f"## {kind.__name__}\n\n")
+        if issubclass(kind, msgspec.Struct):
+            out.append(f'In JSON: `"type": "{kind.__struct_config__.tag}"`.\n\n')
+        out.append(directive(f"turnfold.model.parts.{kind.__name__}", members=False))
+    return "".join(out).rstrip() + "\n"
 
 
 def store_port() -> str:
@@ -115,11 +118,12 @@ def store_port() -> str:
     return "".join(out).rstrip() + "\n"
 
 
-def directive(name: str, before: str = "") -> str:
-    """Return what makes Sphinx document a name; a struct gets a table of its fields."""
+def directive(name: str, *, members: bool = True) -> str:
+    """Return what makes Sphinx document a name."""
     module, _, attribute = name.rpartition(".")
-    value = getattr(import_module(module), attribute)
-    if not inspect.isclass(value):
+    if not inspect.isclass(getattr(import_module(module), attribute)):
         return f"```{{eval-rst}}\n.. autofunction:: {name}\n```\n\n"
-    lines = [f".. autoclass:: {name}", "   :members:", "   :inherited-members: Struct, list, dict, int, tuple, Generic, MutableMapping"]
-    return before + "```{eval-rst}\n" + "\n".join(lines) + "\n```\n\n"
+    lines = [f".. autoclass:: {name}"]
+    if members:
+        lines += ["   :members:", "   :inherited-members: Struct, list, dict, int, tuple, Generic, MutableMapping"]
+    return "```{eval-rst}\n" + "\n".join(lines) + "\n```\n\n"

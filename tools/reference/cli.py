@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterator
 
 import click
-
 from tools.reference.markdown import code, prose, table
+
 from turnfold.cli.root import cli
 
 

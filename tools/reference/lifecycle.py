@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tools.reference.markdown import code, table
+
 from turnfold.core.lifecycle import APPENDABLE, END_REASONS, RUN, SESSION, TERMINAL
 
 Place = tuple[float, float]
@@ -100,7 +101,10 @@ def page() -> str:
     """Write the page of the lifecycle."""
     sessions = [(code(state), names(targets), takes(state)) for state, targets in SESSION.items()]
     runs = [(code(state), names(targets)) for state, targets in RUN.items()]
-    reasons = [(code(reason), code(status) or "stays as it is" if reason != "delete" else "is gone") for reason, status in END_REASONS.items()]
+    reasons = [
+        (code(reason), code(status) or "stays active; the view of its branch is emptied" if reason != "delete" else "is gone")
+        for reason, status in END_REASONS.items()
+    ]
     return (
         "# Lifecycle\n\n"
         "Both tables are those that the commit is checked against. A step to the status that already holds is not an error\n"

@@ -6,13 +6,13 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_type_hints
+from typing import NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
+from tools.reference.markdown import code, first_paragraph, prose, section, table
 
 import turnfold.errors
 import turnfold.limits
-from tools.reference.markdown import code, first_paragraph, prose, section, table
 from turnfold import connect
 from turnfold.config import FILE, PREFIX
 from turnfold.model.event_types import ALIASES, KNOWN_TYPES, PAYLOADS
@@ -22,16 +22,20 @@ from turnfold.model.settings import Settings
 def event_types() -> str:
     """Write the page of event types."""
     out = [
-        "# Event types\n\n"
-        "Every event has a dotted type. The types below are Turnfold's own; a type that is not here is kept as it comes,\n"
-        "with its name and its payload. The envelope of an event (`seq`, `id`, `at`, `branch` …) is described at\n"
-        "{py:class}`turnfold.Event`.\n\n## Types with a typed payload\n\n"
-        "Fields that are left out have their default. Unknown fields are kept as stored.\n\n"
+        (
+            "# Event types\n\n"
+            "Every event has a dotted type. The types below are Turnfold's own; a type that is not here is kept as it comes,\n"
+            "with its name and its payload. The envelope of an event (`seq`, `id`, `at`, `branch` …) is described at\n"
+            "{py:class}`turnfold.Event`.\n\n## Types with a typed payload\n\n"
+            "Fields that are left out have their default. Unknown fields are kept as stored.\n\n"
+        )
     ]
     for name, payload in PAYLOADS.items():
         out.append(f"### {name}\n\n{first_paragraph(payload)}\n\n")
         hints = get_type_hints(payload)
-        rows = [(code(field.encode_name), code(type_name(hints[field.name])), default_of(field)) for field in msgspec.structs.fields(payload)]
+        rows = [
+            (code(field.encode_name), code(type_name(hints[field.name])), default_of(field)) for field in msgspec.structs.fields(payload)
+        ]
         out.append(table(("field", "type", "default"), rows))
     out.append("## Types without a fixed payload\n\nTheir payload is the JSON value that was given.\n\n")
     out += [f"- `{name}`\n" for name in sorted(KNOWN_TYPES - PAYLOADS.keys())]
@@ -40,15 +44,16 @@ def event_types() -> str:
     return "".join(out).rstrip() + "\n"
 
 
-def type_name(hint: Any) -> str:
+def type_name(hint: object) -> str:
     """Return an annotation as people write it; a union of parts is called by its name."""
-    if len(getattr(hint, "__args__", ())) == 1 and len(getattr(hint.__args__[0], "__args__", ())) > 5:
-        return f"{hint.__origin__.__name__}[Part]"
-    text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    arguments = get_args(hint)
+    if get_origin(hint) is list and len(get_args(arguments[0])) > 5:
+        return "list[Part]"
+    text = hint.__name__ if isinstance(hint, type) and not arguments else str(hint)
     return re.sub(r"\b(?:typing|turnfold(?:\.\w+)*|datetime)\.(?=\w)", "", text).replace("NoneType", "None")
 
 
-def default_of(field: Any) -> str:
+def default_of(field: msgspec.structs.FieldInfo) -> str:
     """Return a struct field's default as code."""
     if field.default is not msgspec.NODEFAULT:
         return code(repr(field.default))
@@ -69,7 +74,16 @@ def errors() -> str:
     details = []
     for kind in error_classes():
         retry = "yes" if kind.retryable else "no"
-        rows.append((f"[`{kind.__name__}`](#{kind.__name__.lower()})", code(kind.code), kind.fault, retry, str(kind.exit_status), str(kind.http_status)))
+        rows.append(
+            (
+                f"[`{kind.__name__}`](#{kind.__name__.lower()})",
+                code(kind.code),
+                kind.fault,
+                retry,
+                str(kind.exit_status),
+                str(kind.http_status),
+            )
+        )
         bases = [base.__name__ for base in kind.__mro__[1:] if base.__module__ == turnfold.errors.__name__]
         lines = [f"## {kind.__name__}\n\n{first_paragraph(kind)}\n"]
         if bases:
@@ -93,7 +107,7 @@ class Limit(NamedTuple):
 
     theme: str
     name: str
-    value: Any
+    value: float
     text: str
 
 
@@ -124,7 +138,7 @@ def unit_of(name: str) -> str:
     return next((unit for word, unit in UNITS.items() if word in name.split("_")), "count")
 
 
-def readable(value: Any, unit: str) -> str:
+def readable(value: float, unit: str) -> str:
     """Return a value with its unit, bytes in the largest unit that divides them."""
     if unit == "bytes":
         for size, name in ((turnfold.limits.MIB, "MiB"), (turnfold.limits.KIB, "KiB")):
@@ -137,10 +151,12 @@ def readable(value: Any, unit: str) -> str:
 def limits() -> str:
     """Write the page of limits."""
     out = [
-        "# Limits\n\n"
-        "Everything has a limit, and every limit has a name. An error that is due to one names it in\n"
-        '`details["limit"]`. The values stand in `turnfold.limits`; limits that you set yourself (turns, branches, time to\n'
-        "live …) are {doc}`settings <configuration>`.\n\n"
+        (
+            "# Limits\n\n"
+            "Everything has a limit, and every limit has a name. An error that is due to one names it in\n"
+            '`details["limit"]`. The values stand in `turnfold.limits`; limits that you set yourself (turns, branches, time to\n'
+            "live …) are {doc}`settings <configuration>`.\n\n"
+        )
     ]
     found = list(all_limits())
     for theme in dict.fromkeys(limit.theme for limit in found):
@@ -171,5 +187,5 @@ def configuration() -> str:
         f"`{PREFIX}CONFIG` names; its keys are the names below, at the top level. An unknown key is an error that names it.\n"
         "`override` changes the settings of the second kind for one context; see {doc}`../how-to/configure`.\n\n"
         + table(("key", "environment", "type", "default", "what it does"), rows)
-        + f"In the environment a truth is `1`, `true` or `yes`, its opposite `0`, `false` or `no`; an empty variable counts as unset.\n"
+        + "In the environment a truth is `1`, `true` or `yes`, its opposite `0`, `false` or `no`; an empty variable counts as unset.\n"
     )

@@ -34,13 +34,17 @@ def as_turnfold_error(error: OSError, path: Path) -> TurnfoldError:
 
 
 class OpenFile:
-    """A file descriptor that closes itself when the last one who uses it lets go: readers go on while a writer moves to the next file."""
+    """A file descriptor that closes itself when the last one who uses it lets go: readers go on while a writer moves to the next file.
 
-    __slots__ = ("fd", "inode", "path")
+    ``refusal`` is the error that opening it for writing met, where it was opened only to read.
+    """
+
+    __slots__ = ("fd", "inode", "path", "refusal")
 
     def __init__(self, path: Path, flags: int) -> None:
         self.fd = -1
         self.path = path
+        self.refusal: OSError | None = None
         self.fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
         self.inode = os.fstat(self.fd).st_ino
 
@@ -58,7 +62,9 @@ def open_log_file(path: Path, *, create: bool = False) -> OpenFile:
     except OSError as error:
         if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise
-        return OpenFile(path, os.O_RDONLY)
+        file = OpenFile(path, os.O_RDONLY)
+        file.refusal = error
+        return file
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -84,7 +84,9 @@ def tenant_folders(root: Path) -> list[str]:
 def session_folders(root: Path) -> list[str]:
     """Return the directories of all sessions from the store's root."""
     tenants = tenant_folders(root)
-    return [f"{TENANTS}/{tenant}/{name}" for tenant in tenants for name in sorted(os.listdir(root / TENANTS / tenant))]
+    return [
+        f"{TENANTS}/{tenant}/{name}" for tenant in tenants for name in sorted(path.name for path in (root / TENANTS / tenant).iterdir())
+    ]
 
 
 def segment_name(number: int) -> str:
@@ -119,7 +121,7 @@ def prepare_root(root: Path) -> None:
         raise as_turnfold_error(error, root) from error
     try:
         root.mkdir(parents=True, exist_ok=True)
-        foreign = [name for name in os.listdir(root) if not name.startswith(FORMAT_FILE)]
+        foreign = any(not entry.name.startswith(FORMAT_FILE) for entry in root.iterdir())
         if foreign and not path.exists():  # another process may have made the store just now
             raise not_a_store(root)
         write_atomically(path, msgspec.json.encode(_FormatFile(FORMAT, VERSION)) + b"\n")  # first: it says whose the rest is

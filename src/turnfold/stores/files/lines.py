@@ -99,6 +99,7 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     genesis: GenesisRow | None = None
     head: HeadRow | None = None
     runs: tuple[Run, ...] = ()
+    parts: tuple[str, ...] = ()
     redacts: tuple[RedactRow, ...] = ()
     prune: tuple[RangeTombstone, ...] = ()
     ranges: tuple[RangeTombstone, ...] = ()
@@ -131,10 +132,7 @@ def encode_line(line: Line, rows: list[bytes] | None = None) -> bytes:
         rows: The events, encoded.
     """
     body = _encode(line)[1:-1]
-    if rows:
-        body = b"%b%b]%b%b" % (_OPEN, b",".join(rows), b"," if body else b"", body)
-    else:
-        body = b"{" + body
+    body = b"%b%b]%b%b" % (_OPEN, b",".join(rows), b"," if body else b"", body) if rows else b"{" + body
     return b'%b%b%08x"}\n' % (body, _CRC, zlib.crc32(body))
 
 

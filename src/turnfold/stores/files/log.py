@@ -19,12 +19,12 @@ from turnfold.limits import SEGMENT_BYTES_MAX
 from turnfold.model.session import SessionKey
 from turnfold.stores.files import layout
 from turnfold.stores.files.disk import OpenFile, read_range, sync_directory, take_lock, unlock, write_all, write_atomically
-from turnfold.stores.files.lines import BadLine, Line, RedactRow, decode_line, encode_line, row_places
+from turnfold.stores.files.lines import BadLine, Line, decode_line, encode_line, row_places
 from turnfold.stores.files.parts import PartFolder
 from turnfold.stores.files.replay import Grave, ReadableLog
 from turnfold.stores.files.rewriting import rewrite_segment
 from turnfold.stores.files.staging import Staged
-from turnfold.stores.files.state import LogState, tombstone_event
+from turnfold.stores.files.state import LogState
 
 
 class Written(NamedTuple):
@@ -32,7 +32,7 @@ class Written(NamedTuple):
 
     file: OpenFile
     before: int
-    count: int
+    line_count: int
 
 
 class SessionLog(ReadableLog):
@@ -79,6 +79,10 @@ class SessionLog(ReadableLog):
     def refresh_locked(self) -> LogState | None:
         """Put in order what an interrupted writer left, and return the log as it is now. Call it with ``lock`` and the OS lock held."""
         state = self.refresh()
+        refusal = None if self._file is None else self._file.refusal
+        if refusal is not None:
+            self.forget()  # the next attempt may be allowed
+            raise refusal
         while self._put_in_order():
             state = self.refresh()
         return state
@@ -211,10 +215,7 @@ class SessionLog(ReadableLog):
     # ---- erasing ---------------------------------------------------------------------------------------------------------------------
     def _erase(self, state: LogState) -> None:
         """Take erased payloads out of the files; the log says already that they are gone."""
-        for redact in state.tombstones.values():
-            if state.segment_of(redact.seq) in self._unerased and not state.is_pruned(redact.seq) and self._stands(state, redact):
-                for ref in redact.parts:
-                    self.parts.remove(ref)
+        self.parts.keep(state.parts)
         self._sweep()
         for number in sorted(self._unerased):
             segment = self._segment(number)
@@ -222,16 +223,11 @@ class SessionLog(ReadableLog):
             write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
         self.forget()
 
-    def _stands(self, state: LogState, redact: RedactRow) -> bool:
-        """Whether a redacted payload still stands in its segment. Its parts go only then: later they may be another event's again."""
-        row = self._row(state, redact.seq)
-        return row != tombstone_event(row, redact)
-
     def _sweep(self) -> None:
         """Remove what interrupted writers left beside the log: it may hold what is being erased."""
-        for name in os.listdir(self.path):
-            if name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
-                (self.path / name).unlink(missing_ok=True)
+        for path in self.path.iterdir():
+            if path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
+                path.unlink(missing_ok=True)
 
     def delete(self, now_us: int) -> None:
         """End the log for good. Call it with everything held and refreshed."""

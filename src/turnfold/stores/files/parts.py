@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from turnfold.errors import InvalidInput, NotFound, StoreCorrupt
@@ -48,11 +49,15 @@ class PartFolder:
             raise StoreCorrupt(f"{path} is damaged: its content has another hash", path=str(path), ref=ref)
         return content
 
-    def remove(self, ref: str) -> None:
-        """Erase a part, if it is there."""
-        path = self._path(ref)
-        path.unlink(missing_ok=True)
-        if self._durable and self._folder.exists():
+    def keep(self, refs: Collection[str]) -> None:
+        """Erase all other parts: redacted ones, and what interrupted writers left."""
+        if not self._folder.exists():
+            return
+        names = {self._path(ref).name for ref in refs}
+        for path in self._folder.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+        if self._durable:
             sync_directory(self._folder)
 
     def remove_all(self) -> None:

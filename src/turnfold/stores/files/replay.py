@@ -140,7 +140,7 @@ class ReadableLog:
         """Read the log from its beginning."""
         self.forget()
         try:
-            names = os.listdir(self.path)
+            names = [path.name for path in self.path.iterdir()]
         except FileNotFoundError:
             return
         if layout.GRAVE_FILE in names:

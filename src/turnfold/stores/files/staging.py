@@ -7,6 +7,7 @@ from typing import Protocol
 
 from turnfold.codec.seal import same_content
 from turnfold.core import checks
+from turnfold.core.fold import latest_us
 from turnfold.errors import AlreadyExists, InvalidInput
 from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Redact, Verbatim
@@ -119,7 +120,7 @@ def stage(
     return _build(commit, None, first_seq=state.last_seq + 1, branch=branch, now_us=now_us, incarnation=state.incarnation)
 
 
-def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged:
+def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged | Committed:
     genesis = checks.creation_of(commit)
     check_session_id(commit.key.session_id)
     ids = [event.id for event in commit.events]
@@ -196,9 +197,11 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
         return committed
     line = Line(
         at_us=now_us,
-        genesis=None if genesis is None else _genesis_row(commit, genesis, now_us),
+        genesis=None if genesis is None else _genesis_row(commit, genesis, genesis.event.at_us),
+        updated_at_us=latest_us(commit.events, 0) if commit.events else None,
         head=head,
         runs=commit.runs,
+        parts=tuple(ref for ref, _ in commit.parts),
         redacts=tuple(_redact_row(redact) for redact in commit.redacts),
         prune=commit.prune,
     )
@@ -215,6 +218,7 @@ def _build_verbatim(commit: Commit, genesis: Genesis, verbatim: Verbatim, last_s
         genesis=row,
         head=_head_row(commit.change, [(event.seq, event.branch) for event in events]),
         runs=commit.runs,
+        parts=tuple(ref for ref, _ in commit.parts),
         ranges=verbatim.ranges,
         seals=verbatim.seals,
         updated_at_us=verbatim.updated_at_us,

@@ -47,6 +47,7 @@ class LogState:
         self.ranges: list[RangeTombstone] = []
         self.tombstones: dict[int, RedactRow] = {}
         self.lease = LeaseRow(fence)
+        self.parts: set[str] = set()
         self.targets: set[str] = set()
         self.deleted = False
         self.checkpoint_count = 0
@@ -80,19 +81,19 @@ class LogState:
         """Take in the next line of the log."""
         if place.events:
             self._add_events(place)
-            self.fields["updated_at_us"] = line.at_us
         if line.head is not None:
             self._apply_head(line.head)
         if place.events and self.genesis.ttl_s is not None:
             self.fields["expires_at_us"] = line.at_us + int(self.genesis.ttl_s * 1_000_000)
         if line.updated_at_us is not None:
-            self.fields["updated_at_us"] = line.updated_at_us
+            self.fields["updated_at_us"] = max(self.fields["updated_at_us"], line.updated_at_us)
         for run in line.runs:
             self.runs[run.id] = run
         for item in (*line.ranges, *line.prune):
             self._add_range(item)
         if line.last_seq is not None:
             self._fill_to(line.last_seq)
+        self.parts.update(line.parts)
         for redact in line.redacts:
             self._redact(redact)
         self.seals.extend(line.seals)
@@ -152,6 +153,7 @@ class LogState:
 
     def _redact(self, redact: RedactRow) -> None:
         self.tombstones[redact.seq] = redact
+        self.parts.difference_update(redact.parts)
         for row in redact.entries:
             key = (row.kind, row.name, row.branch)
             entry = self.entries.get(key)

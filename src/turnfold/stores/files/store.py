@@ -1,4 +1,4 @@
-"""The files store: see ``layout`` for what is on disk, ``lines`` for what a commit is there, ``replay`` and ``log`` for how it is read and written."""
+"""The files store: ``layout`` says what is on disk, ``lines`` what a commit is there, ``replay`` and ``log`` how it is read and written."""
 
 from __future__ import annotations
 
@@ -168,7 +168,14 @@ class FilesStore:
 
     def read_part(self, key: SessionKey, ref: str, *, owner: str | None = None) -> bytes:
         """See ``ports.store``."""
-        return self._reading(key, owner, lambda log, _state: log.parts.get(ref))
+
+        def part(log: SessionLog, state: LogState) -> bytes | None:
+            return log.parts.get(ref) if ref in state.parts else None
+
+        content = self._reading(key, owner, part)
+        if content is None:
+            raise NotFound(f"there is no part {ref} in session {key.session_id!r}", ref=ref)
+        return content
 
     def search(self, query: SearchQuery) -> list[SearchRow]:
         """See ``ports.store``; scans, so that it is always current."""

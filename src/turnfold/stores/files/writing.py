@@ -143,9 +143,9 @@ class Writer:
                 written = log.append(lines)
             except OSError as error:
                 return _fail(results, members, as_turnfold_error(error, log.path))
-        if written.count < len(lines):
+        if written.line_count < len(lines):
             full = as_turnfold_error(OSError(28, os.strerror(28)), log.path)
-            results = _fail(results, members[written.count :], full)
+            results = _fail(results, members[written.line_count :], full)
         try:
             log.sync(written)  # readers go on meanwhile
         except OSError as error:

@@ -25,6 +25,7 @@ from turnfold.core.checks import (
     creation_of,
     first_state,
 )
+from turnfold.core.fold import latest_us
 from turnfold.core.lifecycle import ACTIVE, OPEN
 from turnfold.errors import AlreadyExists, InvalidInput, StoreClosed, TurnfoldError
 from turnfold.ids import check_session_id
@@ -79,13 +80,9 @@ class Writer:
         self._clock = clock
         self._key = integrity_key
         self._live: dict[SessionKey, Live] = {}
-        self.turnstile = Turnstile(f"{path}-turnstile")
+        self.turnstile = Turnstile(path)
         try:
-            self.turnstile.enter()
-            try:
-                self.connection = connect_writer(path, durability)
-            finally:
-                self.turnstile.leave()
+            self.connection = connect_writer(path, durability)
         except BaseException:
             self.turnstile.close()
             raise
@@ -138,9 +135,9 @@ class Writer:
         if self._closed:
             raise StoreClosed(f"the store {self.path} is closed", path=self.path)
         execute = self._cursor.execute
-        self.turnstile.enter()
+        turnstile = self.turnstile
+        turnstile.begin(execute)
         try:
-            execute("BEGIN IMMEDIATE")
             try:
                 result = work()
                 execute("COMMIT")
@@ -150,7 +147,7 @@ class Writer:
                     execute("ROLLBACK")
                 raise
         finally:
-            self.turnstile.leave()
+            turnstile.end()
         return result
 
     # ---- commits ---------------------------------------------------------------------------------------------------------------------
@@ -198,19 +195,20 @@ class Writer:
             if self.connection.total_changes != changes:
                 raise _Stale from None
             return None
+        updated_at_us = latest_us(events, live.updated_at_us)
         messages, turns = live.message_count + change.message_count, live.turn_count + change.turn_count
         cursor.execute(
             UPDATE_PLAIN,
-            (last_seq + count, messages, turns, change.token_count, now, expires_at_us, live.sn, last_seq, live.version),
+            (last_seq + count, messages, turns, change.token_count, updated_at_us, expires_at_us, live.sn, last_seq, live.version),
         )
         if cursor.rowcount != 1:
             raise _Stale
         if last_seq == live.clean_seq:
             mark_changed(cursor, live)
-        if not live.listed_at_us <= now <= live.listed_at_us + LIST_GRAIN_US:
-            relist(cursor, live, now)
         live.last_seq, live.message_count, live.turn_count = last_seq + count, messages, turns
-        live.updated_at_us, live.expires_at_us = now, expires_at_us
+        live.updated_at_us, live.expires_at_us = updated_at_us, expires_at_us
+        if updated_at_us > live.listed_at_us + LIST_GRAIN_US:
+            relist(cursor, live)
         if change is not NO_CHANGE or commit.parts or count > 1 or events[0].source is not None:
             self._append_rest(live, commit, pos)
         return Committed(last_seq + 1, last_seq + count, False, None, False, live.incarnation, live.active_branch, now)
