@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.importing.sessions import OpenStore, check_session, content_of, corpus, exported, head_of, key_of
 from turnfold.engine.importer import Importer
 from turnfold.ports.store import Store
