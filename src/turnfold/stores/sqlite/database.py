@@ -70,6 +70,7 @@ def connect_writer(path: str, durability: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         migrate(connection)
+        connection.execute("PRAGMA busy_timeout = 0")  # from here on the turnstile waits
     except BaseException:
         connection.close()
         raise
@@ -91,7 +92,7 @@ def _make_folder(path: str) -> None:
 def _connect(path: str) -> sqlite3.Connection:
     return sqlite3.connect(
         path,
-        timeout=LOCK_WAIT_S_MAX,  # only for programs that do not go through the turnstile, and for checkpoints
+        timeout=LOCK_WAIT_S_MAX,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=STATEMENTS_CACHED,

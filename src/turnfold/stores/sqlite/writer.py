@@ -79,13 +79,9 @@ class Writer:
         self._clock = clock
         self._key = integrity_key
         self._live: dict[SessionKey, Live] = {}
-        self.turnstile = Turnstile(f"{path}-turnstile")
+        self.turnstile = Turnstile(path)
         try:
-            self.turnstile.enter()
-            try:
-                self.connection = connect_writer(path, durability)
-            finally:
-                self.turnstile.leave()
+            self.connection = connect_writer(path, durability)
         except BaseException:
             self.turnstile.close()
             raise
@@ -138,9 +134,9 @@ class Writer:
         if self._closed:
             raise StoreClosed(f"the store {self.path} is closed", path=self.path)
         execute = self._cursor.execute
-        self.turnstile.enter()
+        turnstile = self.turnstile
+        turnstile.begin(execute)
         try:
-            execute("BEGIN IMMEDIATE")
             try:
                 result = work()
                 execute("COMMIT")
@@ -150,7 +146,7 @@ class Writer:
                     execute("ROLLBACK")
                 raise
         finally:
-            self.turnstile.leave()
+            turnstile.end()
         return result
 
     # ---- commits ---------------------------------------------------------------------------------------------------------------------
