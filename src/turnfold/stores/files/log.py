@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from turnfold.stores.files.lines import BadLine, Line, decode_line, encode_line,
 from turnfold.stores.files.parts import PartFolder
 from turnfold.stores.files.replay import Grave, ReadableLog
 from turnfold.stores.files.rewriting import rewrite_segment
+from turnfold.stores.files.snapshots import INDEX_FILE
 from turnfold.stores.files.staging import Staged
 from turnfold.stores.files.state import LogState
 
@@ -68,11 +69,13 @@ class SessionLog(ReadableLog):
                     continue
             take_lock(self._directory.fd, self.path, self._lock_wait_s)
             if os.fstat(self._directory.fd).st_nlink:
+                self._holds_lock = True
                 return True
             self._directory = None  # somebody removed the directory
 
     def release(self) -> None:
         """Release the OS lock."""
+        self._holds_lock = False
         if self._directory is not None:
             unlock(self._directory.fd)
 
@@ -217,16 +220,31 @@ class SessionLog(ReadableLog):
         """Take erased payloads out of the files; the log says already that they are gone."""
         self.parts.keep(state.parts)
         self._sweep()
-        for number in sorted(self._unerased):
-            segment = self._segment(number)
-            size = self._end if number == self._number else os.fstat(segment.fd).st_size
-            write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
+        with self._without_rows():
+            for number in sorted(self._unerased):
+                segment = self._segment(number)
+                size = self._end if number == self._number else os.fstat(segment.fd).st_size
+                write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
         self.forget()
 
+    @contextlib.contextmanager
+    def _without_rows(self) -> Iterator[None]:
+        """Remove the rows that list this session, which hold some of what is being erased, and let nobody write them meanwhile."""
+        folder = self.root / layout.CATALOGS
+        folder.mkdir(exist_ok=True)
+        directory = OpenFile(folder, os.O_RDONLY | os.O_DIRECTORY)
+        take_lock(directory.fd, folder, self._lock_wait_s)
+        for path in folder.glob(f"{self.path.parent.name}.*"):
+            path.unlink(missing_ok=True)
+        if self._durable:
+            os.fsync(directory.fd)
+        yield
+        unlock(directory.fd)
+
     def _sweep(self) -> None:
-        """Remove what interrupted writers left beside the log: it may hold what is being erased."""
+        """Remove the cache, and what interrupted writers left beside the log: they may hold what is being erased."""
         for path in self.path.iterdir():
-            if path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
+            if path.name == INDEX_FILE or path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
                 path.unlink(missing_ok=True)
 
     def delete(self, now_us: int) -> None:
@@ -238,10 +256,14 @@ class SessionLog(ReadableLog):
     def _bury(self, state: LogState) -> None:
         """Remove a deleted log, keeping its spent fences and the number where a next one begins."""
         grave = Grave(self._number, state.lease.fence, state.incarnation, state.fields["updated_at_us"])
-        write_atomically(self.path / layout.GRAVE_FILE, msgspec.json.encode(grave) + b"\n", durable=self._durable)
+        with self._without_rows():
+            self._write_grave(grave)
         self.forget()
         self._spent = list(range(1, grave.last_segment + 1))
         self._clear_spent()
+
+    def _write_grave(self, grave: Grave) -> None:
+        write_atomically(self.path / layout.GRAVE_FILE, msgspec.json.encode(grave) + b"\n", durable=self._durable)
 
     def _clear_spent(self) -> bool:
         """Remove the segments of a deleted log, and all that came with them; False where there is nothing."""
