@@ -118,8 +118,9 @@ def load(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation with warnings as errors and run its examples."""
+    """Build the documentation with warnings as errors and run its examples; the reference must be that of the code."""
     _install(session, "docs")
+    session.run("python", "-m", "tools.make_reference", "--check")
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", builder, "docs", f"docs/_build/{builder}")
 

@@ -26,6 +26,7 @@ NAMES = {
     "__anext__": "__next__",
     "AsyncIterator": "Iterator",
     "_async": "_sync",
+    "bridge_async": "bridge",
     "client_async": "client",
     "connect_async": "connect",
 }

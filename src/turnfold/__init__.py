@@ -9,13 +9,16 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from turnfold.client import Client as Client
     from turnfold.client_async import AsyncClient as AsyncClient
-    from turnfold.connect import connect as connect
-    from turnfold.connect import connect_async as connect_async
+    from turnfold.connecting import connect as connect
+    from turnfold.connecting import connect_async as connect_async
+    from turnfold.core.fold import payload_of as payload_of
+    from turnfold.core.upcasting import upcaster as upcaster
     from turnfold.core.window import Window as Window
     from turnfold.engine._async.session import AsyncSession as AsyncSession
     from turnfold.engine._sync.session import Session as Session
     from turnfold.engine.context import override as override
     from turnfold.engine.cursor import Cursor as Cursor
+    from turnfold.engine.exporter import ExportedFile as ExportedFile
     from turnfold.engine.importer import FileImport as FileImport
     from turnfold.engine.importer import ImportResult as ImportResult
     from turnfold.errors import AlreadyExists as AlreadyExists
@@ -65,12 +68,15 @@ _ERRORS = (
 _HOMES = {
     "turnfold.client": "Client",
     "turnfold.client_async": "AsyncClient",
-    "turnfold.connect": "connect connect_async",
+    "turnfold.connecting": "connect connect_async",
+    "turnfold.core.fold": "payload_of",
+    "turnfold.core.upcasting": "upcaster",
     "turnfold.core.window": "Window",
     "turnfold.engine._async.session": "AsyncSession",
     "turnfold.engine._sync.session": "Session",
     "turnfold.engine.context": "override",
     "turnfold.engine.cursor": "Cursor",
+    "turnfold.engine.exporter": "ExportedFile",
     "turnfold.engine.importer": "FileImport ImportResult",
     "turnfold.errors": _ERRORS,
     "turnfold.model.event": "Event NewEvent",

@@ -18,13 +18,16 @@ SessionId = NewType("SessionId", str)
 EventId = NewType("EventId", str)
 
 SALT_BYTES = 16
+ENTROPY_BYTES = 10
 _POOL_BYTES = 8192
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The variant bits 10 in front of two random ones."""
 
 
 class _Pool:
     """Random bytes in bulk: one system call serves hundreds of events; emptied in a forked child."""
 
-    __slots__ = ("_data", "_lock", "_used")
+    __slots__ = ("_data", "_hex", "_lock", "_used")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,16 +35,21 @@ class _Pool:
 
     def clear(self) -> None:
         self._data = b""
+        self._hex = ""
         self._used = 0
 
-    def take(self, count: int) -> bytes:
+    def take(self, id_bytes: int, salt_bytes: int) -> tuple[str, bytes]:
+        """Return some bytes as hexadecimal digits and some as they are: slices, where converting would cost as much as the rest of an id."""
         with self._lock:
-            used = self._used
-            if used + count > len(self._data):
+            first = self._used
+            last = first + id_bytes + salt_bytes
+            if last > len(self._data):
                 self._data = os.urandom(_POOL_BYTES)
-                used = 0
-            self._used = used + count
-            return self._data[used : used + count]
+                self._hex = self._data.hex()
+                first, last = 0, id_bytes + salt_bytes
+            self._used = last
+            middle = first + id_bytes
+            return self._hex[2 * first : 2 * middle], self._data[middle:last]
 
 
 _pool = _Pool()
@@ -55,22 +63,24 @@ def now_us() -> int:
 
 def new_salt() -> bytes:
     """Return 16 random bytes."""
-    return _pool.take(SALT_BYTES)
+    return _pool.take(0, SALT_BYTES)[1]
 
 
 def new_id() -> str:
     """Return a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
-    return uuid7(time.time_ns() // 1_000_000, _pool.take(10))
+    return uuid7(time.time_ns() // 1_000_000, _pool.take(ENTROPY_BYTES, 0)[0])
 
 
-def uuid7(unix_ms: int, entropy: bytes) -> str:
-    """Format a UUIDv7 from a time in milliseconds and 10 bytes of entropy."""
-    assert len(entropy) == 10
-    tail = int.from_bytes(entropy, "big")
-    high = (unix_ms & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | (tail >> 64) & 0x0FFF
-    low = 0x8000_0000_0000_0000 | tail & 0x3FFF_FFFF_FFFF_FFFF
-    text = f"{high:016x}{low:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def new_id_and_salt(at_us: int) -> tuple[str, bytes]:
+    """Return what every event needs, with one look at the pool: a UUIDv7 of that time, and a salt."""
+    digits, salt = _pool.take(ENTROPY_BYTES, SALT_BYTES)
+    return uuid7(at_us // 1_000, digits), salt
+
+
+def uuid7(unix_ms: int, digits: str) -> str:
+    """Format a UUIDv7 from a time in milliseconds and 20 hexadecimal digits of entropy (the last one and two bits are left over)."""
+    time_digits = f"{unix_ms:012x}"
+    return f"{time_digits[:8]}-{time_digits[8:]}-7{digits[:3]}-{_VARIANT[digits[3]]}{digits[4:7]}-{digits[7:19]}"
 
 
 class SessionAddress(NamedTuple):

@@ -9,10 +9,13 @@ MIB: Final = 1024 * 1024
 
 # ---- ids and names -------------------------------------------------------------------------------------------------------------------
 SESSION_ID_BYTES_MAX: Final = 1024
+"""A session's id."""
 NAME_BYTES_MAX: Final = 256
 """Tenants, owners, agents, branches, checkpoints, tags, event ids and types, state keys up to this many UTF-8 bytes."""
 EVENT_ID_BYTES_MAX: Final = 512
+"""An event's id."""
 TITLE_BYTES_MAX: Final = 4 * KIB
+"""A session's title."""
 
 # ---- commits -------------------------------------------------------------------------------------------------------------------------
 APPEND_EVENTS_MAX: Final = 50_000
@@ -22,6 +25,7 @@ EVENT_DATA_BYTES_MAX: Final = 64 * MIB
 INLINE_PART_BYTES_MAX: Final = 16 * KIB
 """A blob part, or one string of a kept source line, that is larger is stored once per session by its sha256."""
 STATE_VALUE_BYTES_MAX: Final = 1 * MIB
+"""One value of the state, encoded as JSON."""
 COMMIT_GROUP_MAX: Final = 512
 """Commits that the combining writer takes into one transaction."""
 COMMIT_QUEUE_MAX: Final = 10_000
@@ -35,11 +39,17 @@ OPEN_LOGS_MAX: Final = 200
 
 # ---- reads ---------------------------------------------------------------------------------------------------------------------------
 PAGE_EVENTS_MAX: Final = 10_000
+"""Events of one page."""
 PAGE_EVENTS_DEFAULT: Final = 100
+"""Events of a page that names no limit."""
 PAGE_SESSIONS_MAX: Final = 1_000
+"""Sessions of one page."""
 PAGE_SESSIONS_DEFAULT: Final = 50
+"""Sessions of a page that names no limit."""
 SEARCH_HITS_MAX: Final = 1_000
+"""Hits of one page of a search."""
 SEARCH_TERMS_MAX: Final = 32
+"""Words of one search."""
 READ_CHUNK_EVENTS: Final = 1_000
 """Events that a whole-session read (messages, verify, export) takes from the store at a time."""
 READ_CHUNK_BYTES: Final = 4 * MIB
@@ -47,6 +57,7 @@ READ_CHUNK_BYTES: Final = 4 * MIB
 
 # ---- waiting -------------------------------------------------------------------------------------------------------------------------
 FOLLOW_WAIT_S_MAX: Final = 3_600.0
+"""How long a follower may ask to wait for the next event; None waits as long as the session lives."""
 POLL_INTERVAL_S: Final = 0.25
 """How often a store without a wake-up channel is looked at while somebody follows."""
 CATCH_UP_MS_MAX: Final = 2_000
@@ -56,14 +67,21 @@ LOCK_WAIT_S_MAX: Final = 30.0
 
 # ---- upkeep --------------------------------------------------------------------------------------------------------------------------
 SEAL_EVENTS: Final = 1_024
+"""A session with this many events since its last seal is sealed in the background."""
 LIST_GRAIN_S: Final = 60
+"""How far a session's place in the list index may lag behind its last event; reads make up for it."""
 TOMBSTONE_DAYS: Final = 30
+"""How long a deleted session's row stays, so that nothing that belonged to it acts on a new one of the same id."""
 LEASE_TTL_S_MAX: Final = 3_600.0
+"""How long a lease lasts at most without being renewed."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000
+"""Events that the search index and the seals take at a time."""
 
 # ---- import --------------------------------------------------------------------------------------------------------------------------
 IMPORT_BATCH_EVENTS: Final = 2_000
+"""Events of one commit of an import."""
 IMPORT_BATCH_BYTES: Final = 4 * MIB
+"""Bytes of a file that go into one commit of an import."""
 LINE_BYTES_MAX: Final = 256 * MIB
 """A longer line of an imported file is kept as out-of-line pieces and reported."""
 LINE_PIECE_BYTES: Final = 4 * MIB

@@ -67,7 +67,8 @@ def test_a_closed_session_is_read_and_takes_no_more(talk: Program) -> None:
     assert talk.json("close", "talk")["status"] == "completed"
     assert len(words(talk)) == 4
     assert talk.run("checkpoint", "talk", "late", status=5).stderr.startswith("session_closed: ")
-    assert talk.run("close", "talk", "--reason", "tired", status=2).stderr.startswith("invalid_input: ")
+    for reason in ("tired", "delete"):
+        assert talk.run("close", "talk", "--reason", reason, status=2).stderr.startswith("invalid_input: ")
 
 
 def test_a_failure_keeps_its_reason(talk: Program) -> None:

@@ -1,6 +1,7 @@
 """The frame around all commands: help, unknown names, exit statuses, and that nothing is loaded before it is needed."""
 
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,12 +98,10 @@ def test_a_store_url_that_means_nothing_is_an_error_with_a_hint(program: Program
 
 
 def test_an_unexpected_error_is_one_line_and_a_traceback_only_with_debug(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    from turnfold.cli import about
-
     def broken() -> str:
         raise RuntimeError("\x1b[31mboom")
 
-    monkeypatch.setattr(about.platform, "python_version", broken)
+    monkeypatch.setattr(platform, "python_version", broken)
     result = program.run("version", "--json", status=70)
     assert result.stderr.splitlines()[0] == "internal_error: RuntimeError: boom"
     assert "Traceback" not in result.stderr

@@ -40,7 +40,7 @@ def found_in(root: Path, path: str, line: str) -> str:
         ("model/event.py", "from turnfold.core import fold", "model (F0) may import F0"),
         ("model/event.py", "from ..core.fold import fold", "not core.fold (F1)"),
         ("core/window.py", "import turnfold.stores.memory", "core (F1)"),
-        ("core/window.py", "from turnfold import connect", "not connect (F6)"),
+        ("core/window.py", "from turnfold import connect", "not __init__ (F6)"),
         ("core/window.py", "import time", "core is pure"),
         ("core/window.py", "from random import choice", "core is pure"),
         ("ports/store.py", "from turnfold.core.fold import Head", "ports (F3)"),
@@ -83,7 +83,7 @@ def test_a_planted_import_is_found(tmp_path: Path, path: str, line: str, says: s
             "import click\nimport turnfold as tf\nfrom turnfold import user\nfrom turnfold.errors import Error",
         ),
         ("testing/clock.py", "from turnfold.ports.clock import Clock"),
-        ("__init__.py", "from turnfold.connect import connect\nfrom turnfold.errors import TurnfoldError"),
+        ("__init__.py", "from turnfold.connecting import connect\nfrom turnfold.errors import TurnfoldError"),
         ("integrations/some.py", "import some_framework"),
     ],
 )

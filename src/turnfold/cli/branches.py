@@ -7,7 +7,7 @@ import click
 from turnfold.cli.app import App, Command, Group, command, json_option, pass_app, session_argument
 from turnfold.cli.out import Column
 
-BRANCH_COLUMNS = (Column(""), Column("branch", style="cyan", flexible=True), Column("from"), Column("after", right=True))
+BRANCH_COLUMNS = (Column("active"), Column("branch", style="cyan", flexible=True), Column("from"), Column("after", right=True))
 
 
 @command("fork")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
@@ -11,6 +12,9 @@ from turnfold.cli.safe import safe_line
 from turnfold.cli.sessions import title_of
 from turnfold.cli.words import count
 from turnfold.errors import InvalidInput
+
+REASONS: Final = ("completed", "failed", "cancelled", "timeout", "archive", "new")
+"""End reasons that end a session; deleting has a command of its own, which asks."""
 
 
 @command("tag")
@@ -33,13 +37,7 @@ def tag(app: App, session: str, tags: tuple[str, ...], *, removed: tuple[str, ..
 
 @command("close")
 @session_argument
-@click.option(
-    "--reason",
-    default="completed",
-    show_default=True,
-    metavar="REASON",
-    help="How it ended: completed, failed, cancelled, archive, timeout.",
-)
+@click.option("--reason", type=click.Choice(REASONS), default="completed", show_default=True, help="How it ended.")
 @click.option("--error", metavar="TEXT", help="What went wrong, for --reason failed.")
 @json_option()
 def close(app: App, session: str, *, reason: str, error: str | None, as_json: bool) -> None:

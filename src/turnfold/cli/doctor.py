@@ -150,4 +150,4 @@ def _print(out: Out, found: list[Finding]) -> None:
     from turnfold.cli.out import styled
 
     rows = ((styled(*MARKS[one.state]), one.name, one.value) for one in found)
-    out.table((Column(""), Column("", style="dim"), Column("")), rows)
+    out.table((Column(""), Column("", style="dim"), Column("", flexible=True)), rows)

@@ -23,13 +23,17 @@ EXIT_IO: Final = 74
 """EX_IOERR: a file named by the user could not be read or written."""
 
 
+class ReaderGone(Exception):
+    """Whoever read our standard output has enough."""
+
+
 def guarded(run: Callable[[], Any], app: App) -> int:
     """Run and return the exit status; what went wrong is told on stderr, without a traceback."""
     try:
         status = run()
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
-    except BrokenPipeError:
+    except (ReaderGone, BrokenPipeError):
         return _abandon_stdout()
     except (KeyboardInterrupt, click.exceptions.Abort):
         _tell(app.interrupted)
@@ -55,6 +59,9 @@ def _known(error: TurnfoldError) -> int:
 
 
 def _usage(error: click.ClickException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2: a group without a subcommand; its message is the help
+        sys.stderr.write(error.format_message() + "\n")
+        return InvalidInput.exit_status
     context = getattr(error, "ctx", None)
     _tell(f"{InvalidInput.code}: {error.format_message()}")
     if context is not None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     Column("seq", right=True),
-    Column("at", style="dim"),
-    Column("branch"),
+    Column("at", style="dim", yields=2),
+    Column("branch", yields=1),
     Column("type", style="cyan"),
-    Column("", flexible=True),
+    Column("content", flexible=True),
 )
 SUMMARY_CHARS: Final = 160
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired", "archived"})

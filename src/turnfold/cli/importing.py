@@ -14,6 +14,7 @@ from turnfold.cli.out import Column, Out, note, progress
 from turnfold.cli.resolve import short_ids
 from turnfold.cli.sessions import print_sessions, walk
 from turnfold.cli.words import count, size
+from turnfold.errors import FormatError
 
 if TYPE_CHECKING:
     from turnfold import Client, FileImport, ImportResult
@@ -48,7 +49,7 @@ def import_(app: App, paths: tuple[Path, ...], *, format_name: str, as_json: boo
     """Bring in sessions of Claude Code, Codex and other tools.
 
     PATH is a session file or a folder of them. Without one the tools' usual places are looked through; where there is nothing, a small
-    sample comes in instead. Running it again brings in only what is new.
+    sample comes in instead. Running it again brings in only what is new. A bundle that export wrote comes in whole.
     """
     out = app.out(as_json=as_json)
     app.interrupted = INTERRUPTED
@@ -56,12 +57,14 @@ def import_(app: App, paths: tuple[Path, ...], *, format_name: str, as_json: boo
         result, sample = _run(client, paths, format_name)
         if as_json:
             out.json({**result.to_dict(), "sample": sample})
-            return
-        _account(out, result.files)
-        if sample:
-            out.line("No sessions of Claude Code or Codex were found on this machine, so this is the sample that ships with Turnfold.")
-        out.line()
-        _list(out, client)
+        else:
+            _account(out, result.files)
+            if sample:
+                out.line("No sessions of Claude Code or Codex were found on this machine, so this is the sample that ships with Turnfold.")
+            out.line()
+            _list(out, client)
+        if all(file.outcome == "skipped" for file in result.files):
+            raise FormatError("nothing there could be imported", hint="--format names the format of files that are not recognised")
 
 
 def _run(client: Client, paths: Sequence[Path], format_name: str) -> tuple[ImportResult, bool]:
@@ -89,15 +92,13 @@ def _account(out: Out, files: Sequence[FileImport]) -> None:
     rows = [(name, outcome, len(group), *_sums(group), why) for (name, outcome, why), group in groups.items()]
     if rows:
         out.table(COLUMNS, rows, aligned=True)
-    else:
-        note("no session files there")
     _problems(out, files)
     unknown: Counter[str] = Counter()
     for file in files:
         unknown.update(file.unknown)
     if unknown:
         kinds = ", ".join(f"{kind} ({number})" for kind, number in unknown.most_common(LISTED_MAX))
-        out.line(f"kept as they are, without a meaning here: {kinds}")
+        out.line(f"kept as they are, of no meaning to Turnfold: {kinds}")
 
 
 def _sums(files: Sequence[FileImport]) -> tuple[int, int, str]:
@@ -108,7 +109,8 @@ def _problems(out: Out, files: Sequence[FileImport]) -> None:
     total = sum(file.problem_count for file in files)
     if not total:
         return
-    out.line(f"{count(total, 'line')} could not be read as what they should be; they are kept as they are:")
+    is_kept = "is kept as it is, though something is" if total == 1 else "are kept as they are, though something is"
+    out.line(f"{count(total, 'line')} {is_kept} wrong there:")
     listed = [problem for file in files for problem in file.problems][:LISTED_MAX]
     for problem in listed:
         out.line(f"  {problem.path}:{problem.line}: {problem.text}")

@@ -10,7 +10,7 @@ import msgspec
 
 from turnfold.cli.app import App, Command, Group, command, json_option, pass_app
 from turnfold.cli.out import Column, Out, note, progress
-from turnfold.cli.resolve import session_id
+from turnfold.cli.resolve import session_id, short_ids
 from turnfold.cli.sessions import walk
 from turnfold.cli.words import count, public_url
 from turnfold.errors import IntegrityError, StoreCorrupt
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 CONFIG_COLUMNS: Final = (Column("setting", style="cyan"), Column("value", flexible=True), Column("from", style="dim"))
 VERIFY_COLUMNS: Final = (
-    Column("id", style="cyan", flexible=True),
+    Column("id", style="cyan"),
     Column("events", right=True),
     Column("redacted", right=True),
     Column("pruned", right=True),
     Column("sealed to", right=True),
-    Column("result"),
+    Column("result", flexible=True),
 )
 
 
@@ -48,7 +48,8 @@ def verify(app: App, sessions: tuple[str, ...], *, everything: bool, as_json: bo
     if as_json:
         out.json({"ok": not bad, "sessions": found})
     else:
-        out.table(VERIFY_COLUMNS, (_row(one) for one in found))
+        short = short_ids([one["session_id"] for one in found]) if out.terminal else {}
+        out.table(VERIFY_COLUMNS, ([short.get(one["session_id"], one["session_id"]), *_row(one)] for one in found))
         if out.terminal and found and not bad:
             keyed = all(one["keyed"] for one in found)
             note("all in order" + ("" if keyed else "; without a key this detects corruption, not an attacker (TURNFOLD_INTEGRITY_KEY)"))
@@ -68,8 +69,8 @@ def _verified(client: Client, ids: list[str]) -> Iterator[dict[str, Any]]:
 
 def _row(one: dict[str, Any]) -> list[object]:
     if "error" in one:
-        return [one["session_id"], "", "", "", "", f"bad: {one['error']}"]
-    return [one["session_id"], one["event_count"], one["redacted_count"], one["pruned_count"], one["sealed_through"], "ok"]
+        return ["", "", "", "", f"bad: {one['error']}"]
+    return [one["event_count"], one["redacted_count"], one["pruned_count"], one["sealed_through"], "ok"]
 
 
 @click.group("store", cls=Group)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -18,15 +18,23 @@ if TYPE_CHECKING:
 
 Form = Literal["text", "json", "jsonl"]
 _encoder = msgspec.json.Encoder()
+GAP: Final = 2
+"""Spaces between the columns of a table."""
+FLEXIBLE_MIN: Final = 30
+"""Columns that a flexible column gets at least, if leaving out others can give them."""
 
 
 class Column(NamedTuple):
-    """A table's column: heading, alignment and style on a terminal; ``flexible`` ones give way when the terminal is narrow."""
+    """A table's column: heading, alignment and style on a terminal.
+
+    The ``flexible`` one gives way when the terminal is narrow; when that is not enough, those that ``yields`` are left out, highest first.
+    """
 
     title: str
     right: bool = False
     style: str = ""
     flexible: bool = False
+    yields: int = 0
 
 
 class Out:
@@ -78,7 +86,7 @@ class Out:
             aligned: The rows are for a reader in a pipe too: print padded columns with their headings there.
         """
         if self.terminal:
-            self.show(_rich_table(columns, rows))
+            self.show(_rich_table(columns, rows, self.console.width))
             return
         cells = ([safe_line("" if cell is None else cell) for cell in row] for row in rows)
         lines = _padded(columns, list(cells)) if aligned else ("\t".join(row) for row in cells)
@@ -113,26 +121,44 @@ def console_on(stream: IO[str]) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False, no_color=bool(os.environ.get("NO_COLOR")) or None)
 
 
-def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> RenderableType:
-    from rich import box
+def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[cell if isinstance(cell, Text) else Text(safe_line("" if cell is None else cell)) for cell in row] for row in rows]
+    widths = [max([len(column.title), *(row[place].cell_len for row in cells)]) for place, column in enumerate(columns)]
+    kept = _fitting(columns, widths, width)
     headed = any(column.title for column in columns)
-    table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False, padding=(0, 1))
-    for column in columns:
+    left = width - sum(widths[place] + GAP for place in kept if not columns[place].flexible)
+    table = Table(box=None, show_header=headed, header_style="dim", pad_edge=False, padding=(0, GAP, 0, 0))
+    for place in kept:
+        column = columns[place]
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             style=column.style,
             no_wrap=headed,
             overflow="ellipsis" if headed else "fold",
-            ratio=1 if column.flexible and headed else None,
-            min_width=12 if column.flexible and headed else None,
+            width=None if column.flexible else widths[place],
+            max_width=max(left, FLEXIBLE_MIN) if column.flexible else None,
         )
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else shorten(cell, 2_000)) for cell in row))
+    for row in cells:
+        table.add_row(*(row[place] for place in kept))
     return table
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """Return the places of the columns to show, so that enough is left for the flexible one."""
+    kept = list(range(len(columns)))
+    need = sum(min(one, FLEXIBLE_MIN) if column.flexible else one for column, one in zip(columns, widths, strict=True)) + GAP * (
+        len(kept) - 1
+    )
+    for place in sorted(kept, key=lambda place: -columns[place].yields):
+        if need <= width or not columns[place].yields:
+            break
+        kept.remove(place)
+        need -= widths[place] + GAP
+    return kept
 
 
 def _padded(columns: Sequence[Column], rows: list[list[str]]) -> Iterator[str]:

@@ -79,6 +79,15 @@ class Root(click.Group):
             with formatter.section(theme):
                 formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items() if entry.theme == theme])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; a reader that went away is told apart here, before click takes it for a failure."""
+        from turnfold.cli.ending import ReaderGone
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and exit with the status that the ending asks for."""
         from turnfold.cli.ending import guarded

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     Column("id", style="cyan"),
     Column("title", flexible=True),
-    Column("agent"),
-    Column("status"),
-    Column("messages", right=True),
-    Column("tokens", right=True),
-    Column("cost", right=True),
+    Column("agent", yields=2),
+    Column("status", yields=3),
+    Column("messages", right=True, yields=1),
+    Column("tokens", right=True, yields=4),
+    Column("cost", right=True, yields=5),
     Column("changed"),
 )
 STATUS_STYLES: Final = {"active": "green", "failed": "red", "suspended": "yellow", "pending": "yellow"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from turnfold.cli.app import App, command, json_option, session_argument
 from turnfold.cli.out import Out
+from turnfold.cli.resolve import short_ids
 from turnfold.cli.safe import safe_line
 from turnfold.cli.sessions import title_of
 from turnfold.cli.words import count
@@ -45,7 +46,8 @@ def tree(app: App, session: str, *, as_json: bool) -> None:
         if as_json:
             out.json(_dict(info, branches, marks, children))
         else:
-            _print(out, draw(info, branches, marks, children))
+            short = short_ids([info.id, *(child.id for child in children)]) if out.terminal else {}
+            _print(out, draw(info, branches, marks, children, short))
 
 
 def children_of(client: Client, parent_id: str) -> list[SessionInfo]:
@@ -53,14 +55,23 @@ def children_of(client: Client, parent_id: str) -> list[SessionInfo]:
     return list(client.sessions(parent=parent_id, limit=1_000).items)
 
 
-def draw(info: SessionInfo, branches: Sequence[Branch], marks: Sequence[Checkpoint], children: Sequence[SessionInfo]) -> Node:
-    """Return the drawing: below each branch its checkpoints and forks by place, then the children."""
-    root = Node(f"{title_of(info)}  {info.id}  {count(info.last_seq, 'event')}", "bold")
+def draw(
+    info: SessionInfo,
+    branches: Sequence[Branch],
+    marks: Sequence[Checkpoint],
+    children: Sequence[SessionInfo],
+    names: Mapping[str, str],
+) -> Node:
+    """Return the drawing: below each branch its checkpoints and forks by place, then the children; ``names`` are shorter ids."""
+    root = Node(f"{title_of(info)}  {names.get(info.id, info.id)}  {count(info.last_seq, 'event')}", "bold")
     root.below.append(_branch(MAIN, info, branches, marks))
     for child in children:
         relation = (child.parent or {}).get("relation", "child")
         root.below.append(
-            Node(f"{relation}: {child.title or '(untitled)'}  {child.id}  {count(child.message_count, 'message')}", "magenta")
+            Node(
+                f"{relation}: {child.title or '(untitled)'}  {names.get(child.id, child.id)}  {count(child.message_count, 'message')}",
+                "magenta",
+            )
         )
     return root
 

@@ -12,20 +12,27 @@ import msgspec
 
 from turnfold.codec.seal import event_digest, leaf, seal_root
 from turnfold.errors import IntegrityError
-from turnfold.model.event import MAIN, Event, RangeTombstone, Seal
+from turnfold.model.event import Event, RangeTombstone, Seal
 from turnfold.model.usage import NO_USAGE, Usage
+
+_ABSENT = msgspec.Raw()
 
 
 class _Record(msgspec.Struct, omit_defaults=True):
-    """The line. Absent means default; ``*_b64`` excludes its plain twin."""
+    """The line. Absent means default; ``*_b64`` excludes its plain twin.
+
+    Text fields have no default but the empty one: whether msgspec leaves others out depends on the string object, and equal sessions
+    make equal bundles.
+    """
 
     seq: int
     id: str
     type: str
     at_us: int
-    recorded_at_us: int = 0
+    recorded_at_us: int
+    branch: str
+    visibility: str
     version: int = 1
-    branch: str = MAIN
     run_id: str | None = None
     actor: str | None = None
     causation_id: str | None = None
@@ -33,7 +40,6 @@ class _Record(msgspec.Struct, omit_defaults=True):
     message_id: str | None = None
     block_index: int | None = None
     parent_id: str | None = None
-    visibility: str = "both"
     visible_to: tuple[str, ...] | None = None
     hidden_from: tuple[str, ...] | None = None
     message_count: int = 0
@@ -43,9 +49,9 @@ class _Record(msgspec.Struct, omit_defaults=True):
     redacted: bool = False
     salt: str = ""
     digest: str = ""
-    meta: msgspec.Raw | None = None
+    meta: msgspec.Raw = _ABSENT
     meta_b64: str | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = _ABSENT
     data_b64: str | None = None
     source: str | None = None
     source_b64: str | None = None
@@ -125,8 +131,8 @@ def decode_event(line: bytes) -> Event:
     )
 
 
-def _get_json(raw: msgspec.Raw | None, encoded: str | None) -> bytes | None:
-    return bytes(raw) if raw is not None else _bytes(encoded)
+def _get_json(raw: msgspec.Raw, encoded: str | None) -> bytes | None:
+    return bytes(raw) or _bytes(encoded)
 
 
 def _bytes(encoded: str | None) -> bytes | None:

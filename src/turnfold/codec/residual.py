@@ -32,6 +32,8 @@ _decode = msgspec.json.Decoder().decode
 _string = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _reference = re.compile(rb"\x01(@?)([0-9a-f]+)\x02")
 Parts = list[tuple[str, bytes]]
+DATA_URL_HEAD_BYTES_MAX = 200
+"""How much of a data URL is looked at for the beginning of its base64 text."""
 
 
 def part_ref(content: bytes) -> str:
@@ -172,6 +174,18 @@ def _add_part_spans(body: bytes, spans: list[tuple[int, int, bytes]]) -> Parts:
             continue
         encoded = _encode(text)[1:-1]
         if len(encoded) > INLINE_PART_BYTES_MAX and encoded not in wanted:
-            wanted[encoded] = b"@" + part_ref(encoded)[7:].encode()
+            wanted[encoded] = b"@" + part_ref(encoded[_media_start(encoded) :])[7:].encode()
+    before = len(spans)
     used = _add_spans(body, wanted, spans)
-    return [("sha256:" + reference[1:].decode(), encoded) for encoded, reference in wanted.items() if reference in used]
+    spans[before:] = [(start + _media_start(body[start:end]), end, reference) for start, end, reference in spans[before:]]
+    return [
+        ("sha256:" + reference[1:].decode(), encoded[_media_start(encoded) :]) for encoded, reference in wanted.items() if reference in used
+    ]
+
+
+def _media_start(encoded: bytes) -> int:
+    """Where the base64 text of a data URL begins, 0 for any other string: cut there, the part is the one that a blob part refers to."""
+    if not encoded.startswith(b"data:"):
+        return 0
+    head, mark, _ = encoded[:DATA_URL_HEAD_BYTES_MAX].partition(b";base64,")
+    return len(head) + len(mark) if mark else 0

@@ -17,6 +17,7 @@ from struct import Struct
 import msgspec
 
 from turnfold.model.event import Event
+from turnfold.model.usage import NO_USAGE
 
 _FORMAT = b"turnfold/event/1\0"
 _LEAF = b"turnfold/leaf/1\0"
@@ -58,15 +59,14 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
             event.message_count,
             event.turn_count,
             event.token_count,
-            (*usage.numbers(), usage.model) if usage else None,
+            None if usage is NO_USAGE or not usage else (*usage.numbers(), usage.model),
         ),
     )
     data = event.data_raw
     meta = event.meta_raw or b""
     source = event.source or b""
-    body = b"".join(
-        (_FORMAT, _lengths(len(envelope), len(salt), len(data), len(meta), len(source)), envelope, salt, data, meta, source),
-    )
+    lengths = _lengths(len(envelope), len(salt), len(data), len(meta), len(source))
+    body = b"".join((_FORMAT, lengths, envelope, salt, data, meta, source))
     return _sha256(body).digest() if key is None else hmac.digest(key, body, "sha256")
 
 

@@ -107,10 +107,23 @@ def redact_of(event: Event, parts: tuple[str, ...] = ()) -> Redact:
     return Redact(event.seq, event.digest, tombstone, parts, entries)
 
 
-_PART_REF = re.compile(rb"sha256:([0-9a-f]{64})|\x01@([0-9a-f]{64})\x02")
+_PART_REF = re.compile(rb"sha256:([0-9a-f]{64})")
+_LINE_REF = re.compile(rb"\x01@([0-9a-f]{64})\x02")
+
+
+def line_parts(event: Event) -> set[str]:
+    """Return the names of the out-of-line parts that an event's kept line is put together from.
+
+    Only a line kept with references (``R``, ``r``, see ``codec.residual``) has any; a whole one may hold bytes that look like them.
+    """
+    if event.source is None or event.source[:1] not in {b"R", b"r"}:
+        return set()
+    return {"sha256:" + match[1].decode() for match in _LINE_REF.finditer(event.source)}
 
 
 def referenced_parts(event: Event) -> set[str]:
-    """Return the names of the out-of-line parts that an event refers to, in its payload or its kept line."""
-    found = (match for raw in (event.data_raw, event.source or b"") for match in _PART_REF.finditer(raw))
-    return {"sha256:" + (match[1] or match[2]).decode() for match in found}
+    """Return the names of the out-of-line parts that an event may refer to: those of its kept line, and every hash in its payload.
+
+    A payload may also name a hash that is no part of ours (an image digest in a tool's output).
+    """
+    return line_parts(event) | {"sha256:" + match[1].decode() for match in _PART_REF.finditer(event.data_raw)}

@@ -1,6 +1,6 @@
 """What a word is, for every search: the terms of a text, the same on each store.
 
-Text is normalised (NFKC, case-folded), then split into runs of letters, digits, marks and underscores. Scripts that are written without
+Text is normalised (case-folded, NFKC), then split into runs of letters, digits, marks and underscores. Scripts that are written without
 spaces (Han, kana, Hangul, Thai, Lao, Khmer, Myanmar) give one term per character with its marks, so that any part of a sentence can be
 found; terms that stand side by side in the query must only be found side by side to rank first. No stemming, no stop words: a
 search for an identifier finds it.
@@ -48,8 +48,9 @@ def _ranges(points: list[int]) -> str:
 
 
 def normalise(text: str) -> str:
-    """Fold case and compatibility forms, so that what looks the same is found."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    """Fold case and compatibility forms, so that what looks the same is found (Unicode 3.13, D146, composed)."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold()).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 def terms(text: str) -> list[str]:

@@ -94,23 +94,23 @@ class SessionFile(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``session.json``: everything of a session that is not an event."""
 
     id: str
+    agent: str
+    status: str
+    kind: str
+    active_branch: str
+    created_at_us: int
+    updated_at_us: int
+    last_seq: int
     owner: str | None = None
-    agent: str = ""
-    status: str = "active"
     end_reason: str | None = None
-    kind: str = "session"
-    created_at_us: int = 0
-    updated_at_us: int = 0
     expires_at_us: int | None = None
     ttl_s: float | None = None
-    last_seq: int = 0
     message_count: int = 0
     turn_count: int = 0
     token_count: int = 0
     usage: Usage = NO_USAGE
     usage_by_model: dict[str, Usage] = {}
     branch_count: int = 1
-    active_branch: str = MAIN
     entries: list[BundledEntry] = []
     ranges: list[BundledRange] = []
     seals: list[BundledSeal] = []
@@ -245,7 +245,7 @@ class RestoredSession(msgspec.Struct, frozen=True):
 
 def is_bundle(head: bytes) -> bool:
     """Whether a file that begins so may be a bundle."""
-    return head.startswith(b"PK\x03\x04") and b"sessions/" in head[:100]
+    return head.startswith(b"PK\x03\x04") and (b"sessions/" in head[:100] or MANIFEST.encode() in head[:100])
 
 
 def read_bundle(store: Store, path: Path, tenant: str, *, owner: str | None = None, hmac_key: bytes | None = None) -> list[RestoredSession]:

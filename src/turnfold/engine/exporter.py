@@ -62,6 +62,29 @@ class Exporter:
         self._owner = owner
         self._formats = formats() if known_formats is None else known_formats
 
+    def write(self, session_id: str, path: Path, format: str, *, overwrite: bool = False) -> list[ExportedFile]:
+        """Write a session as ``bundle``, ``jsonl`` or a tool's format.
+
+        Args:
+            session_id: The session.
+            path: The file; for a tool's format also a folder, which gets the subagents' files too, named as the tool names them.
+            format: ``bundle``, ``jsonl``, or the format that the session came from.
+            overwrite: Replace files that are there.
+
+        Raises:
+            NotSupported: The session came from another format.
+            AlreadyExists: A file is there already.
+        """
+        if format == "bundle":
+            if path.exists() and not overwrite:
+                raise AlreadyExists(f"{path} exists already", hint="name another file, or allow replacing", path=str(path))
+            self.bundle([session_id], path)
+            return [ExportedFile(str(path), session_id, path.stat().st_size)]
+        if format != "jsonl" and path.is_dir():
+            return self.native_tree(session_id, path, format, overwrite=overwrite)
+        lines = self.jsonl(session_id) if format == "jsonl" else self.native(session_id, format)
+        return [ExportedFile(str(path), session_id, write_file(path, lines, overwrite=overwrite))]
+
     # ---- native ------------------------------------------------------------------------------------------------------------------------
 
     def native(self, session_id: str, format: str | None = None) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ when a wake-up is lost or a store has no channel is a look every second: one rea
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from turnfold.errors import StoreClosed, TurnfoldError
 from turnfold.limits import POLL_INTERVAL_S
 
 if TYPE_CHECKING:
+    import asyncio
+
     from turnfold.model.session import SessionKey
     from turnfold.ports.store import Store, Watch
 
@@ -35,7 +36,7 @@ class Subscription:
         self.last_seq = 0
         self._incarnation = ""
         self._loop = loop
-        self._event: asyncio.Event | threading.Event = threading.Event() if loop is None else asyncio.Event()
+        self._event: asyncio.Event | threading.Event = threading.Event() if loop is None else _asyncio_event()
 
     def wait(self, seq: int, timeout_s: float | None) -> bool:
         """Block until the session is past ``seq`` (True) or the time is over (False)."""
@@ -57,6 +58,8 @@ class Subscription:
 
     async def wait_async(self, seq: int, timeout_s: float | None) -> bool:
         """Wait in the event loop that subscribed."""
+        import asyncio
+
         event = self._event
         assert isinstance(event, asyncio.Event)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -96,6 +99,12 @@ class Subscription:
     def close(self) -> None:
         """End the subscription."""
         self._hub.drop(self)
+
+
+def _asyncio_event() -> asyncio.Event:
+    from asyncio import Event  # a sync client never imports asyncio: it costs more than everything else together
+
+    return Event()
 
 
 class Hub:

@@ -102,10 +102,6 @@ class Importer:
         return [(known, path) for known in self._formats.all() for path in known.discover(home, variables)]
 
 
-class _BundleFound(Exception):
-    """The file is one of our own bundles."""
-
-
 class _Run:
     """One import of many files."""
 
@@ -117,6 +113,7 @@ class _Run:
         self._progress = progress
         self._done: set[Path] = set()
         self._known = _Known(target)
+        self._more: list[FileImport] = []
 
     def visit(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
         """Import a file unless it was met before or is known to be as it was."""
@@ -128,6 +125,8 @@ class _Run:
         else:
             self._done.add(path)
             self.result.files.append(unchanged)
+            for companion in self._formats.get(str(unchanged.format)).companions(path):
+                self.visit(companion, walked=True)
 
     def with_companions(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
         """Import a file, then what belongs to it. A companion without a session in it travels with the file that it describes.
@@ -141,7 +140,8 @@ class _Run:
         outcome = FileImport(path=display_path(path))
         fmt = self._import(path, chosen or self._chosen, outcome)
         if fmt is not None or not walked:
-            self.result.files.append(outcome)
+            self.result.files += (outcome, *self._more)
+            self._more.clear()
         for companion in fmt.companions(path) if fmt is not None else ():
             if companion not in self._done:
                 self.with_companions(companion, walked=True)
@@ -151,20 +151,19 @@ class _Run:
             with path.open("rb") as file:
                 head = file.read(SNIFF_BYTES)
             if fmt is None and is_bundle(head):
-                raise _BundleFound
+                self._import_bundle(path, outcome)
+                return None
             fmt = self._formats.detect_head(path, head) if fmt is None else fmt
             if fmt is None:
                 outcome.outcome, outcome.reason = "skipped", "no known format" if head else "the file is empty"
                 return None
             outcome.format = fmt.name
             FileImporter(self._target, fmt, path, outcome, self._progress).run()
-        except _BundleFound:
-            self._import_bundle(path, outcome)  # what is wrong with a bundle is an error, not a reason to skip it
         except OSError as error:
             outcome.outcome, outcome.reason = "skipped", f"cannot be read: {error.strerror or error}"
         except TurnfoldError as error:
-            if error.fault != "caller" or isinstance(error, StoreClosed):
-                raise
+            if error.fault != "caller" or isinstance(error, StoreClosed) or outcome.format == BUNDLE:
+                raise  # what is wrong with a bundle is an error, not a reason to skip it
             outcome.outcome, outcome.reason = "skipped", f"{error.code}: {error.message}"
         return fmt
 
@@ -178,7 +177,7 @@ class _Run:
             one.session_id, one.event_count = session.id, session.event_count
             one.outcome = "unchanged" if session.repeated else "imported"
             if index:
-                self.result.files.append(one)
+                self._more.append(one)
 
 
 class _Known:

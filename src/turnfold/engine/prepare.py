@@ -11,7 +11,7 @@ import msgspec
 from turnfold.codec.parts import take_out
 from turnfold.codec.seal import event_digest
 from turnfold.errors import InvalidInput
-from turnfold.ids import check_text, new_id, new_salt, now_us
+from turnfold.ids import check_text, new_id_and_salt, now_us
 from turnfold.limits import APPEND_EVENTS_MAX, EVENT_DATA_BYTES_MAX, EVENT_ID_BYTES_MAX, INLINE_PART_BYTES_MAX, NAME_BYTES_MAX
 from turnfold.model.event import VISIBILITIES, Event, NewEvent, to_us
 from turnfold.model.event_types import ALIASES, MESSAGE
@@ -76,17 +76,19 @@ def _from_message(message: Message, parts: Parts) -> Event:
         usage = NO_USAGE
     elif message.model and not usage.model:
         usage = msgspec.structs.replace(usage, model=message.model)
+    at_us = now_us()
+    new_id, salt = new_id_and_salt(at_us)
     return Event(
         seq=0,
-        id=new_id(),
+        id=new_id,
         type=MESSAGE,
         data_raw=data,
-        at_us=now_us(),
+        at_us=at_us,
         message_count=1,
         turn_count=1 if role == "user" else 0,
         token_count=estimate_tokens(data),
         usage=usage,
-        salt=new_salt(),
+        salt=salt,
     )
 
 
@@ -115,9 +117,10 @@ def _from_new(new: NewEvent, parts: Parts) -> Event:
     else:
         data = new.data if isinstance(new.data, bytes) else _encode(new.data)
         message_count, turn_count, usage, tokens = (1 if kind == MESSAGE else 0), 0, NO_USAGE, 0
+    new_id, salt = new_id_and_salt(now_us())
     return Event(
         seq=0,
-        id=new_id() if new.id is None else check_text(new.id, "event id", EVENT_ID_BYTES_MAX),
+        id=new_id if new.id is None else check_text(new.id, "event id", EVENT_ID_BYTES_MAX),
         type=kind,
         data_raw=data,
         at_us=_at_us(new.at),
@@ -139,7 +142,7 @@ def _from_new(new: NewEvent, parts: Parts) -> Event:
         token_count=new.token_count or tokens,
         usage=new.usage or usage,
         source=new.source,
-        salt=new_salt(),
+        salt=salt,
     )
 
 

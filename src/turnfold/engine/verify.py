@@ -9,7 +9,7 @@ import msgspec
 
 from turnfold.codec.seal import event_digest, leaf, seal_root
 from turnfold.core.fold import payload_of
-from turnfold.core.redaction import referenced_parts
+from turnfold.core.redaction import line_parts
 from turnfold.errors import IntegrityError, TurnfoldError
 from turnfold.limits import READ_CHUNK_EVENTS
 from turnfold.model.event import Event, RangeTombstone, Seal
@@ -97,9 +97,7 @@ class _Walk:
 
     def _parts(self, event: Event) -> None:
         """Check that the out-of-line parts which the kept line splices in are there and whole."""
-        if event.source is None or b"\x01@" not in event.source:
-            return
-        for ref in referenced_parts(event) - self.checked_parts:
+        for ref in line_parts(event) - self.checked_parts:
             content = self.store.read_part(self.key, ref, owner=self.owner)
             if "sha256:" + hashlib.sha256(content).hexdigest() != ref:
                 raise _bad(event.seq, f"the out-of-line part {ref} of event {event.seq} does not match its hash")

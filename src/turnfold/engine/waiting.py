@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +42,9 @@ class AsyncFollowing:
         self._subscription: Subscription | None = None
 
     async def __aenter__(self) -> Self:
-        self._subscription = self._hub.subscribe(self._key, asyncio.get_running_loop())
+        from asyncio import get_running_loop
+
+        self._subscription = self._hub.subscribe(self._key, get_running_loop())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

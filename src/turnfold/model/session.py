@@ -47,12 +47,12 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def created_at(self) -> datetime:
-        """When the session was created, UTC."""
+        """When the session began, by its source's clock (UTC)."""
         return from_us(self.created_at_us)
 
     @property
     def updated_at(self) -> datetime:
-        """When its last event was recorded, UTC."""
+        """The latest time of its events, by their source's clock (UTC); lists go by it."""
         return from_us(self.updated_at_us)
 
     @property

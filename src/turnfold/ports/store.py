@@ -14,8 +14,12 @@ Checks of a commit, in this order on every store:
 2. lease: a token that is not the current fence, or none on a leased session → LeaseLost.
 3. expected_seq → SequenceConflict with ``current_seq``.
 4. status: expiry by the store's clock → SessionExpired; ``change.status`` not allowed → InvalidTransition (already there: accepted as a
-   no-op by the caller, see engine); not a lifecycle step and not active → ``core.lifecycle.refusal``.
-5. limits → LimitExceeded.
+   no-op by the caller, see engine); not a lifecycle step and not active → ``core.lifecycle.refusal``. Past its expiry a session may still be
+   archived or marked expired; a lifecycle commit without a status change (redaction, pruning) and one that writes nothing pass always. Then
+   guards (AlreadyExists, NotFound), branches (NotFound), run transitions, redactions (SequenceConflict), ranges (InvalidInput).
+5. limits → LimitExceeded, only where the commit raises the counter; the owner's session limit last.
+
+``core.checks`` decides all of this; a store only looks things up for it.
 
 Before all of them: a missing session without genesis, a dead incarnation, another owner → SessionNotFound.
 """
@@ -45,6 +49,7 @@ DURABLE = "durable"
 DURABLE_ON_ACK = "durable_on_ack"
 """Acknowledged commits survive a power loss."""
 MULTI_PROCESS = "multi_process"
+"""Several processes may use the store at the same time."""
 SEARCH_INDEX = "search_index"
 """``search`` answers from index rows that the search follower wrote; without it ``search`` scans."""
 ATOMIC_ALSO = "atomic_also"
@@ -147,7 +152,9 @@ class Store(Protocol):
         to_seq: int,
         rows: Sequence[IndexRow] = (),
     ) -> bool:
-        """Move a follower's cursor and keep its rows in one transaction; False (nothing written) if it was not at ``from_seq``.
+        """Move a follower's cursor and keep its rows in one transaction.
+
+        False (nothing written) if it was not at ``from_seq``, or the session or that incarnation of it is gone.
 
         Rows of the follower ``search`` feed ``search``.
         """
@@ -162,7 +169,7 @@ class Store(Protocol):
         ...
 
     def add_seal(self, key: SessionKey, seal: Seal, *, incarnation: str) -> bool:
-        """Append a seal if ``seal.previous`` is the root of the last one (empty: none yet); False otherwise."""
+        """Append a seal if ``seal.previous`` is the root of the last one (empty: none yet) of that living incarnation; False otherwise."""
         ...
 
     def watch(self, wake: Callable[[], None]) -> Watch:

@@ -12,12 +12,16 @@ ticket that queues while the holder is letting go is found by the holder's secon
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from turnfold.limits import COMMIT_GROUP_MAX
+
+GATHER_LOOKS: Final = 3
+"""How often a leader looks, in vain, for further callers before it begins."""
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -50,11 +54,13 @@ class Combiner(Generic[J, R]):
         self._group_max = group_max
         self._lock = threading.Lock()
         self._queue: deque[_Ticket[J, R]] = deque()
+        self._group_size = 1
+        """Callers that the last group had; more than one says that they come in crowds."""
 
     def submit(self, jobs: Sequence[J]) -> list[R | Exception]:
         """Run these jobs, in a group with others where there are any, and return their results."""
         if self._lock.acquire(blocking=False):
-            if not self._queue:
+            if not self._queue and self._group_size <= 1:
                 try:
                     return self._run(jobs)
                 finally:
@@ -89,10 +95,24 @@ class Combiner(Generic[J, R]):
         """Serve groups, with the lock held, until the own ticket is done."""
         try:
             while ticket.results is None:
+                self._gather()
                 self._serve()
             return ticket.results
         finally:
             self._let_go()
+
+    def _gather(self) -> None:
+        """Let those that the last group has woken come back before the next transaction begins.
+
+        They would otherwise run, and take the interpreter's lock between any two statements, while it is open: measured with 16 threads, a
+        group of 12 took 780 µs instead of 200, and groups were half the size.
+        """
+        looks = GATHER_LOOKS
+        seen = 0
+        while looks and (waiting := len(self._queue)) < self._group_size:
+            looks = GATHER_LOOKS if waiting > seen else looks - 1
+            seen = waiting
+            time.sleep(0)
 
     def _serve(self) -> None:
         """Take what waits into one group, run it, and open the gates."""
@@ -107,6 +127,7 @@ class Combiner(Generic[J, R]):
         except BaseException:
             self._queue.extendleft(reversed(group))
             raise
+        self._group_size = len(group)
         at = 0
         for ticket in group:
             ticket.results = results[at : at + len(ticket.jobs)]
@@ -117,27 +138,25 @@ class Combiner(Generic[J, R]):
 
     def _let_go(self) -> None:
         """Call the next leader, release, and look again for a ticket that came in between."""
-        while True:
+        queue, lock = self._queue, self._lock
+        if queue:
             self._call_next()
-            self._lock.release()
-            if not self._queue or not self._lock.acquire(blocking=False):
-                return
-            head = self._peek()
-            if head is None or head.called:
-                self._lock.release()
+        lock.release()
+        while queue and lock.acquire(blocking=False):
+            called = self._call_next()
+            lock.release()
+            if called:
                 return
 
-    def _call_next(self) -> None:
-        head = self._peek()
-        if head is not None and not head.called:
+    def _call_next(self) -> bool:
+        """Open the gate of the oldest ticket, with the lock held; False where nobody waits."""
+        if not self._queue:
+            return False
+        head = self._queue[0]
+        if not head.called:
             head.called = True
             head.gate.release()
-
-    def _peek(self) -> _Ticket[J, R] | None:
-        try:
-            return self._queue[0]
-        except IndexError:
-            return None
+        return True
 
     def _abandon(self, ticket: _Ticket[J, R]) -> None:
         """Take back the ticket of an interrupted caller; what a leader has already taken is run to its end."""

@@ -129,7 +129,7 @@ class AsyncBranching(AsyncWriting):
         return Diff(base, *([message for message in side if message.seq > base] for side in sides))
 
     def _pinned(self, branch: str | None) -> Self:
-        return type(self)(self._context, self._key, owner=self._owner, incarnation=self._incarnation, branch=branch)
+        return type(self)(self._context, self._key, owner=self._owner, incarnation=self._incarnation, branch=branch, fence=self._fence)
 
     async def _resolve(self, at: Mark | None, head: Head, branch: str) -> tuple[str, int]:
         """Turn a mark into (branch, seq)."""

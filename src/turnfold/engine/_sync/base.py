@@ -40,8 +40,19 @@ class Handle:
         genesis: Genesis | None = None,
         incarnation: str | None = None,
         branch: str | None = None,
+        fence: int | None = None,
     ) -> None:
-        """Bind a session; ``genesis`` is what creates it with the first commit, ``branch`` pins the handle to a branch."""
+        """Bind a session.
+
+        Args:
+            context: What the handle shares with its client.
+            key: The session.
+            owner: Whose data is in reach; None is the whole tenant.
+            genesis: What creates the session with the first commit.
+            incarnation: The creation that the handle knows.
+            branch: Pins the handle to a branch.
+            fence: Of the lease that every commit of the handle carries.
+        """
         self._context = context
         self._bridge = context.bridge
         self._key = key
@@ -49,6 +60,7 @@ class Handle:
         self._genesis = genesis
         self._incarnation = incarnation
         self._branch = branch
+        self._fence = fence
 
     def __repr__(self) -> str:
         """Identity only: content never reaches a repr."""
@@ -114,6 +126,7 @@ class Handle:
             genesis=self._genesis,
             branch=self._branch,
             expected_seq=expected_seq,
+            lease=self._fence,
             lifecycle=lifecycle,
             limits=limits,
             redacts=redacts,

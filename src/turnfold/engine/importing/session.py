@@ -7,6 +7,7 @@ makes a batch conflict; the import then begins again at the cursor that it finds
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,11 @@ class FileImporter:
             copy = True
         raise InvalidInput(f"{display_path(self._path)}: every session id for it is taken by something else")
 
-    def _candidates(self, info: SourceInfo) -> list[str]:
+    def _candidates(self, info: SourceInfo) -> Iterator[str]:
         native = info.native_id
         path_hash = hashlib.sha256(str(self._path).encode("utf-8", "surrogateescape")).hexdigest()[:8]
         ids = [native, f"{self._format.name}-{native}", f"{native}~{path_hash}", f"{self._format.name}-{native}~{path_hash}"]
-        return [check_session_id(session_id) for session_id in ids]
+        yield from map(check_session_id, ids)
 
     def _taken(self, session_id: str) -> bool:
         """Whether the id exists outside this owner's view (another owner's session is not found, yet cannot be created)."""

@@ -84,6 +84,7 @@ class Tree:
         self._recent: dict[str, tuple[int, str, int]] = {row[0]: (row[1], row[2], row[3]) for row in state.get("recent", ())}
         self._places: dict[str, Place] = {uuid: Place(seq, branch) for uuid, (seq, branch, _) in self._recent.items()}
         self._awaited: dict[str, bool] = dict.fromkeys(state.get("awaited", ()), True)
+        self._forks: int = state.get("forks", 0)
         self._names: dict[str, bool] = dict.fromkeys(state.get("names", ()), True)
 
     @property
@@ -102,6 +103,7 @@ class Tree:
             "moved": [[uuid, *place] for uuid, place in self._moved.items()],
             "recent": [[uuid, *row] for uuid, row in self._recent.items()],
             "awaited": list(self._awaited),
+            "forks": self._forks,
             "names": list(self._names),
         }
 
@@ -129,6 +131,7 @@ class Tree:
         branch, fork, moved = self._locate(link, seq)
         if fork is not None:
             seq += 1
+            self._forks += 1
             if len(self._names) < NAMES_MAX:
                 self._names[fork.name] = True
         self._remember(link, seq, branch, moved)
@@ -152,10 +155,10 @@ class Tree:
         if link.kind is Kind.BOUNDARY:
             return self._boundary_branch(link), None, None
         if link.parent is None:
-            return self._locate_root(link, seq)
+            return self._locate_root(link)
         place = self.place(link.parent) if link.parent else None
         if place is None:
-            return self._locate_orphan(link, seq)
+            return self._locate_orphan(link)
         side = place.branch.startswith(SIDECHAIN)
         if side == link.sidechain:
             if place.seq and place.seq >= self._tips.get(place.branch, seq + 1 if self._started else 0):
@@ -165,11 +168,11 @@ class Tree:
                 return again.branch, None, again
         if link.kind is Kind.PART and not (link.sidechain and not side):
             return place.branch, None, place
-        return self._fork(link, seq, place)
+        return self._fork(link, place)
 
-    def _locate_root(self, link: Link, seq: int) -> tuple[str, Fork | None, Place | None]:
+    def _locate_root(self, link: Link) -> tuple[str, Fork | None, Place | None]:
         if link.sidechain:
-            return self._fork(link, seq, _START)
+            return self._fork(link, _START)
         if not self._started:
             return self._current, None, None
         again = self._again(link)
@@ -177,9 +180,9 @@ class Tree:
             return again.branch, None, again
         if link.kind is Kind.PART:
             return self._current, None, _START
-        return self._fork(link, seq, _START)
+        return self._fork(link, _START)
 
-    def _locate_orphan(self, link: Link, seq: int) -> tuple[str, Fork | None, Place | None]:
+    def _locate_orphan(self, link: Link) -> tuple[str, Fork | None, Place | None]:
         if link.parent:
             self._awaited[link.parent] = True
             if len(self._awaited) > AWAITED_MAX:
@@ -188,7 +191,7 @@ class Tree:
             return self._current, None, None
         if self._side is not None:
             return self._side, None, None
-        return self._fork(link, seq, _START)
+        return self._fork(link, _START)
 
     def _boundary_branch(self, link: Link) -> str:
         place = self.place(link.parent) if link.parent else None
@@ -202,9 +205,9 @@ class Tree:
             return Place(self._tips.get(self._current, 0), self._current)
         return self.place(link.uuid)
 
-    def _fork(self, link: Link, seq: int, place: Place) -> tuple[str, Fork, None]:
+    def _fork(self, link: Link, place: Place) -> tuple[str, Fork, None]:
         stem = (SIDECHAIN if link.sidechain else "b-") + "".join(c for c in link.uuid[:8] if c.isalnum())
-        name = stem if stem not in self._names and len(self._names) < NAMES_MAX else f"{stem}-{seq}"
+        name = stem if stem not in self._names and len(self._names) < NAMES_MAX else f"{stem}-{self._forks}"
         return name, Fork(name, place.branch, self._group_end(place)), None
 
     def _group_end(self, place: Place) -> int:

@@ -17,10 +17,12 @@ from turnfold.limits import NAME_BYTES_MAX
 AGENT = "codex"
 DESCRIBE_LINES_MAX = 20
 METADATA_CHARS_MAX = 4096
+FILE_ID_CHARS_MAX = 60
+"""Of an id in a file name: file systems take 255 bytes, and a character may be four."""
 _LINE_TYPES = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted", "world_state", "token_usage_record"})
 _long_first_line = re.compile(rb'\s*\{"timestamp":"[^"]{10,40}",(?:"ordinal":\d+,)?"type":"session_meta","payload":\{')
 _file_id = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")
-_file_time = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2})-(\d{2})-(\d{2})")
+_unsafe = re.compile(r"[^\w.-]+|\.\.+")
 
 
 class CodexFormat:
@@ -78,7 +80,7 @@ class CodexFormat:
 
     def export_name(self, session_id: str) -> str:
         """Return the name that Codex looks for; without a time in it a rollout is not found."""
-        return f"rollout-1970-01-01T00-00-00-{session_id}.jsonl"
+        return f"rollout-1970-01-01T00-00-00-{_unsafe.sub('_', session_id)[:FILE_ID_CHARS_MAX]}.jsonl"
 
 
 def _sureness(value: dict[str, Any]) -> float:

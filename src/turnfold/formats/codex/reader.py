@@ -210,7 +210,6 @@ class CodexReader:
             data=_encode(message),
             at=self._at,
             run_id=run,
-            message_id=name_of(message.native_id),
             visibility=visibility,
             message_count=1,
             turn_count=1 if typed else 0,

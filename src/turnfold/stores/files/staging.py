@@ -7,6 +7,7 @@ from typing import Protocol
 
 from turnfold.codec.seal import same_content
 from turnfold.core import checks
+from turnfold.core.fold import latest_us
 from turnfold.errors import AlreadyExists, InvalidInput
 from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Redact, Verbatim
@@ -196,7 +197,8 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
         return committed
     line = Line(
         at_us=now_us,
-        genesis=None if genesis is None else _genesis_row(commit, genesis, now_us),
+        genesis=None if genesis is None else _genesis_row(commit, genesis, genesis.event.at_us),
+        updated_at_us=latest_us(commit.events, 0) if commit.events else None,
         head=head,
         runs=commit.runs,
         parts=tuple(ref for ref, _ in commit.parts) if commit.parts else (),

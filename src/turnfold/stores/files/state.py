@@ -81,13 +81,12 @@ class LogState:
         """Take in the next line of the log."""
         if place.events:
             self._add_events(place)
-            self.fields["updated_at_us"] = line.at_us
         if line.head is not None:
             self._apply_head(line.head)
         if place.events and self.genesis.ttl_s is not None:
             self.fields["expires_at_us"] = line.at_us + int(self.genesis.ttl_s * 1_000_000)
         if line.updated_at_us is not None:
-            self.fields["updated_at_us"] = line.updated_at_us
+            self.fields["updated_at_us"] = max(self.fields["updated_at_us"], line.updated_at_us)
         for run in line.runs:
             self.runs[run.id] = run
         for item in (*line.ranges, *line.prune):

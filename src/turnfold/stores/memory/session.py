@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from turnfold.core.checks import State, effective_status
-from turnfold.core.fold import INFO_KINDS, branches_from, build_head, info_fields
+from turnfold.core.fold import INFO_KINDS, branches_from, build_head, info_fields, latest_us
 from turnfold.core.lifecycle import ACTIVE, OPEN
 from turnfold.model.commit import Genesis, HeadChange
 from turnfold.model.event import MAIN, Event, RangeTombstone, Seal
@@ -66,7 +66,7 @@ class MemorySession:
         self.owner, self.agent, self.kind = genesis.owner, genesis.agent, genesis.kind
         self.status = genesis.status
         self.end_reason: str | None = None
-        self.created_at_us = self.updated_at_us = now_us
+        self.created_at_us = self.updated_at_us = genesis.event.at_us
         self.expires_at_us = genesis.expires_at_us
         self.ttl_s = genesis.ttl_s
         self.active_branch = MAIN
@@ -150,11 +150,11 @@ class MemorySession:
         if change.expires_at_us is not None:
             self.expires_at_us = change.expires_at_us or None
 
-    def touch(self, at_us: int) -> None:
-        """Note that events were written: newest in lists, expiry moved on."""
-        self.updated_at_us = at_us
+    def touch(self, events: Sequence[Event], now_us: int) -> None:
+        """Note that events were written: newer in lists, expiry moved on."""
+        self.updated_at_us = latest_us(events, self.updated_at_us)
         if self.ttl_s is not None:
-            self.expires_at_us = at_us + int(self.ttl_s * 1_000_000)
+            self.expires_at_us = now_us + int(self.ttl_s * 1_000_000)
 
     def state(self) -> State:
         """What the checks of a commit need to know."""

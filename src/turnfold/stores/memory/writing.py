@@ -121,7 +121,7 @@ def apply(planned: Plan, now_us: int) -> Committed:
     session.change(commit.change, places)
     _write_rows(commit, session)
     if creates or places:
-        session.touch(now_us)
+        session.touch(commit.events, now_us)
     session.settle()
     return Committed(
         first if places else 0,

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from turnfold.core.fold import INFO_KINDS, info_fields
+from turnfold.core.fold import INFO_KINDS, info_fields, latest_us
 from turnfold.limits import LIST_GRAIN_S
 from turnfold.model.commit import Commit, Genesis, HeadChange, Redact, Verbatim
 from turnfold.model.event import MAIN, Event
@@ -49,7 +49,7 @@ _MARK_CHANGED: Final = "INSERT OR IGNORE INTO changed(name, sn) SELECT name, ? F
 _run_encode = msgspec.json.Encoder().encode
 
 
-def insert_session(cursor: sqlite3.Cursor, key: SessionKey, genesis: Genesis, now_us: int) -> Live:
+def insert_session(cursor: sqlite3.Cursor, key: SessionKey, genesis: Genesis) -> Live:
     """Create the rows of a new incarnation, empty, before its genesis event. Spent fences of dead ones stay spent."""
     fence = cursor.execute(
         "SELECT ifnull(max(fence), 0) FROM session WHERE tenant = ? AND session_id = ? AND dead > 0",
@@ -57,12 +57,12 @@ def insert_session(cursor: sqlite3.Cursor, key: SessionKey, genesis: Genesis, no
     ).fetchone()[0]
     cursor.execute(
         "INSERT INTO session(tenant, session_id, incarnation, owner, agent, kind, listed_at_us, created_at_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-        (*key, genesis.incarnation, genesis.owner, genesis.agent, genesis.kind, now_us, now_us),
+        (*key, genesis.incarnation, genesis.owner, genesis.agent, genesis.kind, genesis.event.at_us, genesis.event.at_us),
     )
     ttl_us = None if genesis.ttl_s is None else int(genesis.ttl_s * 1_000_000)
     cursor.execute(
         "INSERT INTO counter(sn, status, updated_at_us, listed_at_us, expires_at_us, ttl_us, fence) VALUES(?, ?, ?, ?, ?, ?, ?)",
-        (cursor.lastrowid, genesis.status, now_us, now_us, genesis.expires_at_us, ttl_us, fence),
+        (cursor.lastrowid, genesis.status, genesis.event.at_us, genesis.event.at_us, genesis.expires_at_us, ttl_us, fence),
     )
     live = load_live(cursor, key)
     assert live is not None
@@ -98,12 +98,13 @@ def mark_changed(cursor: sqlite3.Cursor, live: Live) -> None:
         cursor.execute(_MARK_CHANGED, (live.sn,))
 
 
-def relist(cursor: sqlite3.Cursor, live: Live, now_us: int) -> None:
-    """Move the session in the lists, if it is a grain ahead of its place there (or the clock was turned back)."""
-    if not live.listed_at_us <= now_us <= live.listed_at_us + LIST_GRAIN_US:
-        cursor.execute("UPDATE session SET listed_at_us = ? WHERE sn = ?", (now_us, live.sn))
-        cursor.execute("UPDATE counter SET listed_at_us = ? WHERE sn = ?", (now_us, live.sn))
-        live.listed_at_us = now_us
+def relist(cursor: sqlite3.Cursor, live: Live) -> None:
+    """Move the session in the lists, if it is a grain ahead of its place there."""
+    updated_at_us = live.updated_at_us
+    if updated_at_us > live.listed_at_us + LIST_GRAIN_US:
+        cursor.execute("UPDATE session SET listed_at_us = ? WHERE sn = ?", (updated_at_us, live.sn))
+        cursor.execute("UPDATE counter SET listed_at_us = ? WHERE sn = ?", (updated_at_us, live.sn))
+        live.listed_at_us = updated_at_us
 
 
 def write_sums(cursor: sqlite3.Cursor, sn: int, change: HeadChange) -> None:
@@ -174,11 +175,11 @@ def apply(cursor: sqlite3.Cursor, live: Live, commit: Commit, now_us: int) -> tu
     if events:
         insert_events(cursor, live, events, branches, now_us)
         mark_changed(cursor, live)
-        relist(cursor, live, now_us)
         live.last_seq += len(events)
         if live.ttl_us is not None:
             live.expires_at_us = now_us + live.ttl_us
-    _update_counter(cursor, live, change, now_us if events else None, pruned=bool(commit.prune))
+    _update_counter(cursor, live, change, latest_us(events, live.updated_at_us) if events else None, pruned=bool(commit.prune))
+    relist(cursor, live)
     write_sums(cursor, live.sn, change)
     write_entries(cursor, live.sn, change.entries, list(enumerate(branches, first)))
     write_rows(cursor, live.sn, commit.runs, commit.parts)
@@ -194,7 +195,7 @@ def _forks(change: HeadChange) -> bool:
     return any(entry.kind == "branch" for entry in change.entries)
 
 
-def _update_counter(cursor: sqlite3.Cursor, live: Live, change: HeadChange, now_us: int | None, *, pruned: bool) -> None:
+def _update_counter(cursor: sqlite3.Cursor, live: Live, change: HeadChange, updated_at_us: int | None, *, pruned: bool) -> None:
     live.version += 1
     live.message_count += change.message_count
     live.turn_count += change.turn_count
@@ -203,10 +204,12 @@ def _update_counter(cursor: sqlite3.Cursor, live: Live, change: HeadChange, now_
     live.pruned = int(live.pruned or pruned)
     if change.active_branch is not None:
         live.active_branch = change.active_branch
-    if change.expires_at_us is not None and (live.ttl_us is None or now_us is None):  # with a time to live, every event moves the expiry
+    if change.expires_at_us is not None and (
+        live.ttl_us is None or updated_at_us is None
+    ):  # with a time to live, every event moves the expiry
         live.expires_at_us = change.expires_at_us or None
-    if now_us is not None:
-        live.updated_at_us = now_us
+    if updated_at_us is not None:
+        live.updated_at_us = updated_at_us
     if change.status is not None:
         live.status = change.status.to
         cursor.execute("UPDATE counter SET end_reason = ? WHERE sn = ?", (change.status.end_reason, live.sn))

@@ -6,13 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from turnfold.errors import InvalidInput, SchemaTooNew, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
 from turnfold.limits import LOCK_WAIT_S_MAX
 from turnfold.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
-Durability = Literal["full", "normal"]
 DURABILITIES: Final = ("full", "normal")
 
 STATEMENTS_CACHED: Final = 256
@@ -60,7 +59,7 @@ def translated(path: str) -> Iterator[None]:
         raise translate(path, error) from error
 
 
-def connect_writer(path: str, durability: Durability) -> sqlite3.Connection:
+def connect_writer(path: str, durability: str) -> sqlite3.Connection:
     """Open the one writing connection, and create or migrate the schema where that is needed."""
     _make_folder(path)
     connection = _connect(path)
@@ -71,6 +70,7 @@ def connect_writer(path: str, durability: Durability) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         migrate(connection)
+        connection.execute("PRAGMA busy_timeout = 0")  # from here on the turnstile waits
     except BaseException:
         connection.close()
         raise
@@ -92,7 +92,7 @@ def _make_folder(path: str) -> None:
 def _connect(path: str) -> sqlite3.Connection:
     return sqlite3.connect(
         path,
-        timeout=LOCK_WAIT_S_MAX,  # only for programs that do not go through the turnstile, and for checkpoints
+        timeout=LOCK_WAIT_S_MAX,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=STATEMENTS_CACHED,

@@ -76,7 +76,8 @@ def read_events(cursor: sqlite3.Cursor, query: EventQuery) -> EventPage:
     first, last = bounds(query, found.last_seq)
     rows: list[EventRow] = []
     wanted = query.limit + 1
-    for piece in _pieces(cursor, found, query, first, last):
+    nothing = query.types == frozenset() or query.visible == frozenset()  # SQLite finds no plan for an index and IN ()
+    for piece in () if nothing else _pieces(cursor, found, query, first, last):
         rows += _rows(cursor, found.sn, query, piece, wanted - len(rows))
         if len(rows) >= wanted:
             break
@@ -161,11 +162,11 @@ def _marks(items: Iterable[str]) -> str:
 
 def _entries(cursor: sqlite3.Cursor, sn: int, kind: str | None = None) -> list[Entry]:
     sql = "SELECT kind, name, value, seq, branch FROM entry WHERE sn = ?"
-    if kind is None:
-        rows = cursor.execute(sql, (sn,)).fetchall()
-    else:
-        rows = cursor.execute(sql + " AND kind = ?", (sn, kind)).fetchall()
-    return [Entry(*row) for row in rows]
+    values: tuple[Any, ...] = (sn,)
+    if kind is not None:
+        sql += " AND kind = ?"
+        values = (sn, kind)
+    return [Entry(*row) for row in cursor.execute(sql, values).fetchall()]
 
 
 def get_session(cursor: sqlite3.Cursor, key: SessionKey, owner: str | None, now_us: int) -> Head:
@@ -177,14 +178,14 @@ def get_session(cursor: sqlite3.Cursor, key: SessionKey, owner: str | None, now_
     entries = _entries(cursor, row[0])
     entries.sort(key=_entry_order)
     models = cursor.execute(
-        "SELECT model, input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, reasoning_output_tokens, "
-        "cost_microusd FROM usage_by_model WHERE sn = ?",
+        "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, reasoning_output_tokens, "
+        "cost_microusd, model FROM usage_by_model WHERE sn = ?",
         (row[0],),
     ).fetchall()
     return Head(
         info=session_info(row, now_us),
         entries=tuple(entries),
-        usage_by_model={model: Usage(*numbers, model) for model, *numbers in models},
+        usage_by_model={fields[-1]: Usage(*fields) for fields in models},
         ttl_s=None if row[25] is None else row[25] / 1_000_000,
     )
 

@@ -51,6 +51,16 @@ def event_row(event: Event, pos: int, recorded_at_us: int, branch: str | None) -
     """Return the values of ``INSERT_EVENT``."""
     usage = event.usage
     visibility = event.visibility
+    plain = (
+        event.version == 1
+        and event.actor is None
+        and event.causation_id is None
+        and event.correlation_id is None
+        and event.block_index is None
+        and event.visible_to is None
+        and event.hidden_from is None
+        and not event.redacted
+    )
     return (
         pos,
         event.id,
@@ -67,25 +77,14 @@ def event_row(event: Event, pos: int, recorded_at_us: int, branch: str | None) -
         event.turn_count,
         event.token_count,
         None if usage is NO_USAGE or usage == NO_USAGE else _encode((*usage.numbers(), usage.model)),
-        _extra(event),
+        None if plain else _pack_extra(event),
         event.meta_raw,
         event.salt,
         event.digest,
     )
 
 
-def _extra(event: Event) -> bytes | None:
-    if (
-        event.version == 1
-        and event.actor is None
-        and event.causation_id is None
-        and event.correlation_id is None
-        and event.block_index is None
-        and event.visible_to is None
-        and event.hidden_from is None
-        and not event.redacted
-    ):
-        return None
+def _pack_extra(event: Event) -> bytes:
     return _encode(
         (
             event.version,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
 from turnfold.core.checks import check_lease_ttl
 from turnfold.errors import InvalidInput, StoreClosed
@@ -29,7 +29,7 @@ from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PRO
 from turnfold.stores._combiner import Combiner
 from turnfold.stores.sqlite import indexing, listing, reads, upkeep
 from turnfold.stores.sqlite.checking import check_database
-from turnfold.stores.sqlite.database import DURABILITIES, Durability, connect_reader, translate, translated
+from turnfold.stores.sqlite.database import DURABILITIES, connect_reader, translate, translated
 from turnfold.stores.sqlite.seals import read_seals
 from turnfold.stores.sqlite.watch import StoreWatch, Watcher
 from turnfold.stores.sqlite.writer import Writer
@@ -53,7 +53,7 @@ class SqliteStore:
         self,
         path: str | os.PathLike[str],
         *,
-        durability: Durability = "full",
+        durability: str = "full",
         clock: Clock = now_us,
         integrity_key: bytes | None = None,
     ) -> None:
@@ -76,34 +76,22 @@ class SqliteStore:
         if os.fspath(path) in {"", ":memory:"}:
             raise InvalidInput("the SQLite store needs a file", hint="use memory:// for a store without one")
         self.path = str(Path(path).absolute())
-        self.url = f"sqlite://{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
+        self.url = f"sqlite:///{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
         self.capabilities = frozenset(
             {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set())
         )
-        self._durability: Durability = durability
+        self._durability = durability
         self._clock = clock
         self._key = integrity_key
         self._closed = False
         self._begin()
-        self._writer = self._open_writer()
+        self._writer: Writer | None = self._open_writer()
         _stores.add(self)
-
-    @classmethod
-    def from_url(cls, url: str, *, clock: Clock = now_us, integrity_key: bytes | None = None) -> SqliteStore:
-        """Open ``sqlite:///absolute/path`` or ``sqlite://relative/path``, with ``?durability=full|normal``."""
-        parts = urlsplit(url)
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        durability = options.pop("durability", "full")
-        if parts.scheme != "sqlite" or options:
-            raise InvalidInput(f"{url!r} is no URL of the SQLite store", hint="sqlite:///path?durability=full|normal")
-        path = unquote(parts.netloc + parts.path)
-        return cls(path, durability=durability, clock=clock, integrity_key=integrity_key)  # type: ignore[arg-type]
 
     def _begin(self) -> None:
         self._readers: deque[tuple[sqlite3.Connection, sqlite3.Cursor]] = deque()
         self._combiner: Combiner[Commit, Committed] = Combiner(self._run)
         self._watcher = Watcher(self.path, lambda: connect_reader(self.path))
-        self._writer: Writer | None = None
 
     def _open_writer(self) -> Writer:
         with translated(self.path):
@@ -114,6 +102,7 @@ class SqliteStore:
         _left_to_parent.extend((self._readers, self._writer, self._watcher))
         if self._writer is not None:
             self._writer.turnstile.close()
+            self._writer = None
         self._begin()
 
     # ---- writing ---------------------------------------------------------------------------------------------------------------------

@@ -65,9 +65,9 @@ def register_follower(cursor: sqlite3.Cursor, follower: str) -> None:
     """Begin a follower's list, with all sessions that it is behind."""
     if cursor.execute("INSERT OR IGNORE INTO follower(name) VALUES(?)", (follower,)).rowcount == 1:
         cursor.execute(
-            "INSERT OR IGNORE INTO changed(name, sn) SELECT ?1, c.sn FROM counter c LEFT JOIN follower_seq f ON f.sn = c.sn AND f.name = ?1 "
+            "INSERT OR IGNORE INTO changed(name, sn) SELECT ?, c.sn FROM counter c LEFT JOIN follower_seq f ON f.sn = c.sn AND f.name = ? "
             "WHERE c.last_seq > ifnull(f.seq, 0)",
-            (follower,),
+            (follower, follower),
         )
 
 

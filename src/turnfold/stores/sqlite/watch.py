@@ -102,7 +102,7 @@ class Watcher:
                 ready = dict(poll.poll(POLL_INTERVAL_S * 1000))
                 if stop in ready:
                     return
-                if inotify in ready and not _concerns(os.read(inotify, _READ_BYTES), name):  # type: ignore[arg-type]
+                if inotify is not None and inotify in ready and not _concerns(os.read(inotify, _READ_BYTES), name):
                     continue
                 version = self._look(connection, version, again=bool(ready))
         finally:

@@ -25,11 +25,12 @@ from turnfold.core.checks import (
     creation_of,
     first_state,
 )
+from turnfold.core.fold import latest_us
 from turnfold.core.lifecycle import ACTIVE, OPEN
 from turnfold.errors import AlreadyExists, InvalidInput, StoreClosed, TurnfoldError
 from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
-from turnfold.model.event import MAIN
+from turnfold.model.event import MAIN, Event
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Clock
 from turnfold.stores.sqlite.applying import (
@@ -45,7 +46,7 @@ from turnfold.stores.sqlite.applying import (
     write_rows,
     write_sums,
 )
-from turnfold.stores.sqlite.database import Durability, connect_writer, translate
+from turnfold.stores.sqlite.database import connect_writer, translate
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
 from turnfold.stores.sqlite.rows import INSERT_EVENT, event_row
@@ -73,19 +74,15 @@ class _Stale(Exception):
 class Writer:
     """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
 
-    def __init__(self, path: str, durability: Durability, clock: Clock, integrity_key: bytes | None) -> None:
+    def __init__(self, path: str, durability: str, clock: Clock, integrity_key: bytes | None) -> None:
         """Open the database for writing, and create or migrate it."""
         self.path = path
         self._clock = clock
         self._key = integrity_key
         self._live: dict[SessionKey, Live] = {}
-        self.turnstile = Turnstile(f"{path}-turnstile")
+        self.turnstile = Turnstile(path)
         try:
-            self.turnstile.enter()
-            try:
-                self.connection = connect_writer(path, durability)
-            finally:
-                self.turnstile.leave()
+            self.connection = connect_writer(path, durability)
         except BaseException:
             self.turnstile.close()
             raise
@@ -138,9 +135,9 @@ class Writer:
         if self._closed:
             raise StoreClosed(f"the store {self.path} is closed", path=self.path)
         execute = self._cursor.execute
-        self.turnstile.enter()
+        turnstile = self.turnstile
+        turnstile.begin(execute)
         try:
-            execute("BEGIN IMMEDIATE")
             try:
                 result = work()
                 execute("COMMIT")
@@ -150,7 +147,7 @@ class Writer:
                     execute("ROLLBACK")
                 raise
         finally:
-            self.turnstile.leave()
+            turnstile.end()
         return result
 
     # ---- commits ---------------------------------------------------------------------------------------------------------------------
@@ -198,19 +195,20 @@ class Writer:
             if self.connection.total_changes != changes:
                 raise _Stale from None
             return None
+        updated_at_us = latest_us(events, live.updated_at_us)
         messages, turns = live.message_count + change.message_count, live.turn_count + change.turn_count
         cursor.execute(
             UPDATE_PLAIN,
-            (last_seq + count, messages, turns, change.token_count, now, expires_at_us, live.sn, last_seq, live.version),
+            (last_seq + count, messages, turns, change.token_count, updated_at_us, expires_at_us, live.sn, last_seq, live.version),
         )
         if cursor.rowcount != 1:
             raise _Stale
         if last_seq == live.clean_seq:
             mark_changed(cursor, live)
-        if not live.listed_at_us <= now <= live.listed_at_us + LIST_GRAIN_US:
-            relist(cursor, live, now)
         live.last_seq, live.message_count, live.turn_count = last_seq + count, messages, turns
-        live.updated_at_us, live.expires_at_us = now, expires_at_us
+        live.updated_at_us, live.expires_at_us = updated_at_us, expires_at_us
+        if updated_at_us > live.listed_at_us + LIST_GRAIN_US:
+            relist(cursor, live)
         if change is not NO_CHANGE or commit.parts or count > 1 or events[0].source is not None:
             self._append_rest(live, commit, pos)
         return Committed(last_seq + 1, last_seq + count, False, None, False, live.incarnation, live.active_branch, now)
@@ -235,7 +233,8 @@ class Writer:
             raise InvalidInput("a commit in also has no also of its own")
         now = self._clock()
         plans = [self._plan(item, now) for item in commits]
-        return [self._apply(item, found, now) for item, found in zip(commits, plans, strict=True)][0]
+        results = [self._apply(item, found, now) for item, found in zip(commits, plans, strict=True)]
+        return results[0]
 
     def _plan(self, commit: Commit, now: int) -> Live | Committed | None:
         """Return the session that a checked commit goes to, None if it creates one, or the answer if it is a repeat."""
@@ -290,7 +289,7 @@ class Writer:
 
     def _create(self, commit: Commit, now: int) -> Live:
         genesis = creation_of(commit)
-        live = insert_session(self._cursor, commit.key, genesis, now)
+        live = insert_session(self._cursor, commit.key, genesis)
         if commit.verbatim is None:
             apply(self._cursor, live, Commit(key=commit.key, events=(genesis.event,), change=genesis.change, branch=MAIN), now)
         return live
@@ -312,27 +311,29 @@ class Writer:
 def _is_plain(commit: Commit, live: Live) -> bool:
     """Whether a commit only appends to the active branch of a session as it is remembered, with nothing that has to be looked up first."""
     branch = live.active_branch
-    events = commit.events
-    if not events or live.status != ACTIVE or live.pruned or (commit.branch is not None and commit.branch != branch):
-        return False
-    if commit.expected_seq is not None and commit.expected_seq != live.last_seq:
-        return False
-    if (live.lease_holder is not None or commit.lease is not None) and (live.lease_holder is None or commit.lease != live.fence):
-        return False
-    if commit.owner is not None and commit.owner != live.owner:
-        return False
-    if commit.incarnation is not None and commit.incarnation != live.incarnation:
-        return False
     genesis = commit.genesis
-    if genesis is not None and genesis.owner is not None and genesis.owner != live.owner:
-        return False
-    if commit.limits or commit.runs or commit.redacts or commit.prune or commit.also or commit.verbatim is not None:
-        return False
-    if not _is_plain_change(commit.change):
-        return False
+    holder = live.lease_holder
+    return (
+        live.status == ACTIVE
+        and not live.pruned
+        and (commit.branch is None or commit.branch == branch)
+        and (commit.expected_seq is None or commit.expected_seq == live.last_seq)
+        and (commit.lease is None if holder is None else commit.lease == live.fence)
+        and (commit.owner is None or commit.owner == live.owner)
+        and (commit.incarnation is None or commit.incarnation == live.incarnation)
+        and (genesis is None or genesis.owner is None or genesis.owner == live.owner)
+        and not (commit.limits or commit.runs or commit.redacts or commit.prune or commit.also)
+        and commit.verbatim is None
+        and _is_plain_change(commit.change)
+        and _stays_on(branch, commit.events)
+    )
+
+
+def _stays_on(branch: str, events: Sequence[Event]) -> bool:
+    """Whether there are events, and all go to that branch."""
     if len(events) == 1:
         return not events[0].branch or events[0].branch == branch
-    return all(not event.branch or event.branch == branch for event in events)
+    return bool(events) and all(not event.branch or event.branch == branch for event in events)
 
 
 def _is_plain_change(change: HeadChange) -> bool:

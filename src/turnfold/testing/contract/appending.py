@@ -167,11 +167,14 @@ class AppendCases(ContractBase):
         self.append(key, NewEvent(type="usage", usage=Usage(-4, 0, model="a")))
         assert self.head(key).info.usage == Usage(6, 5)
 
-    def test_times_are_the_stores(self) -> None:
+    def test_lists_go_by_the_sources_time_and_places_by_the_stores(self) -> None:
         key = self.create()
-        created_at_us = self.clock()
+        created_at_us = build.source_us()
         self.clock.advance(5_000_000)
         place = self.append(key, "x")
+        self.append(key, build.event("imported later, but older", at_us=created_at_us - 7))
         info = self.head(key).info
-        assert (info.created_at_us, info.updated_at_us, place.recorded_at_us) == (created_at_us, self.clock(), self.clock())
-        assert self.log(key)[1].at_us == build.AT_US
+        assert (info.created_at_us, info.updated_at_us) == (created_at_us, build.source_us())
+        assert place.recorded_at_us == self.clock()
+        assert [event.at_us for event in self.log(key)] == [created_at_us, build.source_us(), created_at_us - 7]
+        assert {event.recorded_at_us for event in self.log(key)[1:]} == {self.clock()}

@@ -43,6 +43,7 @@ class ContractBase:
         self.tmp_path = tmp_path
         self.clock = FakeClock()
         self.store = self.make_store(self.clock)
+        build.follow_clock(self.clock)
         self.keys = {}
         try:
             yield

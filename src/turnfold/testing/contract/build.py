@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,7 +20,20 @@ from turnfold.model.session import Head, SessionKey
 replace = msgspec.structs.replace
 Item = str | Message | NewEvent | Event
 AT_US = 1_749_999_999_000_000
-"""The source's time of events that do not say one; before the fake clock's, so that the two are never mixed up."""
+"""When the sources' clock begins."""
+SOURCE_LAG_US = 1_000_000
+"""How far the sources' clock is behind the store's, so that the two are never mixed up."""
+_source_clock: list[Callable[[], int]] = []
+
+
+def follow_clock(clock: Callable[[], int]) -> None:
+    """Let events that do not say their source's time take it from this clock, less the lag."""
+    _source_clock[:] = [clock]
+
+
+def source_us() -> int:
+    """The sources' time now."""
+    return _source_clock[0]() - SOURCE_LAG_US if _source_clock else AT_US
 
 
 def event(item: Item, **fields: Any) -> Event:
@@ -33,7 +47,7 @@ def event(item: Item, **fields: Any) -> Event:
         return item
     if isinstance(item, str):
         item = user(item)
-    fields.setdefault("at_us", AT_US)
+    fields.setdefault("at_us", source_us())
     return with_digest(msgspec.structs.replace(prepare(item, None, []), **fields))
 
 

@@ -276,7 +276,7 @@ class VerbatimCases(ContractBase):
         to = self.key("copy")
         self.write(self._copy(key, to))
         self.clock.advance(1_000_000)
-        assert self.append(to, build.event("message 1", id=events[2].id)).repeated
+        assert self.append(to, build.event("message 1", id=events[2].id, at_us=events[2].at_us)).repeated
         assert self.append(to, "next").first_seq == 5
         root = seal_root(b"", 5, (leaf(event) for event in self.log(to)))
         assert self.store.add_seal(to, Seal(5, b"", root), incarnation=self.head(to).info.incarnation)

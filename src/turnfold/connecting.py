@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from turnfold.client import Client
-from turnfold.client_async import AsyncClient
-from turnfold.config import Config, load_config
+from turnfold.config import Config, data_dir, load_config
 from turnfold.ports.store import Store
 from turnfold.stores.registry import open_store
+
+if TYPE_CHECKING:  # each function imports the client it makes: asyncio alone costs more than the rest of the import
+    from turnfold.client import Client
+    from turnfold.client_async import AsyncClient
 
 
 def connect(
@@ -33,6 +35,8 @@ def connect(
         InvalidInput: The URL or a setting cannot be understood.
         StoreUnavailable: The store cannot be opened; the message names the path.
     """
+    from turnfold.client import Client
+
     config = _configure(url, tenant, owner, integrity_key, settings)
     return Client(_store(url, config), **_arguments(config), close_store=not isinstance(url, Store))
 
@@ -46,6 +50,8 @@ def connect_async(
     **settings: Any,
 ) -> AsyncClient:
     """Open a store and return an async client for it; the arguments are those of ``connect``."""
+    from turnfold.client_async import AsyncClient
+
     config = _configure(url, tenant, owner, integrity_key, settings)
     return AsyncClient(_store(url, config), **_arguments(config), close_store=not isinstance(url, Store))
 
@@ -58,6 +64,8 @@ def _configure(url: Any, tenant: Any, owner: Any, integrity_key: Any, settings: 
 def _store(url: str | Store | None, config: Config) -> Store:
     if url is not None and not isinstance(url, str):
         return url
+    if config.origin["store"] == "default":  # nobody was asked where: the folder is ours to make
+        data_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_store(config.store, integrity_key=config.integrity_key)
 
 

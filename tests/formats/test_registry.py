@@ -1,0 +1,68 @@
+"""Formats by name and by content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnfold.errors import FormatError, NotSupported
+from turnfold.formats.codex import CodexFormat
+from turnfold.formats.registry import Formats, detect, formats, get_format
+
+
+class Other(CodexFormat):
+    """A third party's format that is sure about files which begin with OTHER."""
+
+    name = "other"
+
+    def sniff(self, path: Path, head: bytes) -> float:
+        """Look at the first bytes."""
+        return 1.0 if head.startswith(b"OTHER") else 0.0
+
+
+class Point:
+    """An installed entry point."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self) -> Any:
+        return Other
+
+
+def test_names_and_the_error_for_an_unknown_one() -> None:
+    assert formats().names() == ["claude-code", "codex"]
+    assert get_format("codex").name == "codex"
+    assert get_format("claude").name == "claude-code"
+    with pytest.raises(NotSupported) as caught:
+        get_format("word")
+    assert caught.value.hint == "one of claude-code, codex"
+
+
+def test_entry_points_add_formats_and_cannot_replace_built_in_ones(tmp_path: Path) -> None:
+    known = Formats([Point("other"), Point("codex")])
+    assert known.names() == ["claude-code", "codex", "other"]
+    assert not isinstance(known.get("codex"), Other)
+    (tmp_path / "x").write_bytes(b"OTHER\n")
+    found = known.detect(tmp_path / "x")
+    assert found is not None
+    assert found.name == "other"
+
+
+def test_content_decides_and_not_the_name(shared_dir: Path, tmp_path: Path) -> None:
+    transcripts = shared_dir / "data" / "transcripts"
+    for tool in ("claude-code", "codex"):
+        for path in (transcripts / tool).rglob("*.jsonl"):
+            found = detect(path)
+            assert found is not None
+            assert found.name == tool, path
+    for path in (transcripts / "other").rglob("*.json*"):
+        if "entire" not in path.name:  # two Claude Code files under another tool's name
+            assert detect(path) is None, path
+    disguised = tmp_path / "session.jsonl"
+    disguised.write_bytes(b"%PDF-1.7\n" * 100)
+    assert detect(disguised) is None
+    with pytest.raises(FormatError, match="no known format"):
+        formats().require(disguised)
