@@ -137,7 +137,13 @@ class Runner:
         path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
         env = {key: value for key, value in os.environ.items() if not key.startswith("TURNFOLD_") and key != "PYTHONDONTWRITEBYTECODE"}
         # Installed packages are imported from byte code; a source tree gets its own here, in the first run.
-        env |= {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(self.memory / "bytecode"), "HOME": str(self.memory), "PYTHONHASHSEED": "0", "OPENAI_API_KEY": "none"}
+        env |= {
+            "PYTHONPATH": path,
+            "PYTHONPYCACHEPREFIX": str(self.memory / "bytecode"),
+            "HOME": str(self.memory),
+            "PYTHONHASHSEED": "0",
+            "OPENAI_API_KEY": "none",
+        }
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
 
     def child(self, name: str, workload: str, folder: Path, arguments: dict[str, Any], *, durable: bool = True) -> Result:

@@ -17,7 +17,7 @@ def main() -> None:
     with tf.connect("memory://") as client:
         client.open("job").append(tf.user("Summarise the report"))
 
-        first = client.lease("job", "worker-a", ttl_s=0.2)
+        first = client.lease("job", "worker-a", ttl_s=0.5)
         print(f"worker-a holds the session with fence {first.fence}")
         slow = client.open("job", lease=first)  # every commit of this handle carries the fence
         attempt("worker-a", slow, "Page 1: …")
@@ -27,8 +27,8 @@ def main() -> None:
         except tf.LeaseLost as error:
             print(f"  worker-b must wait: {error}")
 
-        first = client.renew_lease(first, ttl_s=0.2)
-        time.sleep(0.3)  # worker-a hangs, and its lease runs out
+        first = client.renew_lease(first, ttl_s=0.5)
+        time.sleep(0.7)  # worker-a hangs, and its lease runs out
         second = client.lease("job", "worker-b")
         print(f"worker-b holds the session with fence {second.fence}")
         attempt("worker-b", client.open("job", lease=second), "The report says …")

@@ -56,7 +56,9 @@ def test_ctrl_c_while_following_says_how_to_go_on(filled: Program) -> None:
         assert process.stderr is not None
         assert [process.stdout.readline().startswith(b'{"seq":3') for _ in range(2)] == [True, True]
         process.send_signal(signal.SIGINT)
-        assert process.stderr.read().decode().strip() == "stopped; `turnfold follow talk --after 3001` goes on"
+        told = process.stderr.read().decode().strip()
+        # the signal may fall between the line and the note of it: then going on shows the last one again, and never misses one
+        assert told in {f"stopped; `turnfold follow talk --after {seq}` goes on" for seq in (3000, 3001)}
     assert process.returncode == 130
 
 

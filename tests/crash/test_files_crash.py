@@ -23,7 +23,7 @@ from turnfold.model.query import EventQuery
 from turnfold.model.run import Run
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Store
-from turnfold.stores.files import FilesStore, log
+from turnfold.stores.files import FilesStore, log, replay
 from turnfold.stores.memory import MemoryStore
 from turnfold.testing.contract import build
 
@@ -197,6 +197,7 @@ def kills(call_count: int) -> Iterator[Kill]:
 
 def write_steps(folder: Path, all_steps: list[Step], kill: Kill | None, fd: int) -> int:
     vars(log)["SEGMENT_BYTES_MAX"] = SMALL_SEGMENT_BYTES
+    vars(replay)["INDEX_LINES_MIN"] = 5
     calls = Calls(kill)
     store = FilesStore(folder, clock=clock)
     for step in all_steps:
@@ -227,6 +228,7 @@ def count_calls(folder: Path, all_steps: list[Step]) -> int:
 @pytest.mark.timeout(300)
 def test_killed_at_every_system_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "SEGMENT_BYTES_MAX", SMALL_SEGMENT_BYTES)
+    monkeypatch.setattr(replay, "INDEX_LINES_MIN", 5)
     all_steps = steps()
     allowed = allowed_after(all_steps)
     call_count = count_calls(tmp_path / "whole", all_steps)

@@ -24,4 +24,8 @@ def follow(url: str, session_id: str, wait_s: str) -> None:
 
 
 if __name__ == "__main__":
-    {"append": append, "follow": follow}[sys.argv[1]](*sys.argv[2:])
+    what, *rest = sys.argv[1:]
+    if what == "append":
+        append(*rest)
+    else:
+        follow(*rest)

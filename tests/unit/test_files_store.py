@@ -397,15 +397,15 @@ def test_an_append_is_one_write_and_one_sync(folder: Path, monkeypatch: pytest.M
 
 
 # ---- mounts ------------------------------------------------------------------------------------------------------------------------------
-MOUNTS = "/dev/sda / ext4 rw 0 0\nserver:/home /home nfs4 rw 0 0\n//nas/a /mnt/my\\040share cifs rw 0 0\n/dev/sdb /home/local xfs rw 0 0\n"
+MOUNTS = "/dev/sda / ext4 rw 0 0\nserver:/data /data nfs4 rw 0 0\n//nas/a /mnt/my\\040share cifs rw 0 0\n/dev/sdb /data/local xfs rw 0 0\n"
 
 
-@pytest.mark.parametrize(("place", "kind"), [("/home/ann/store", "nfs4"), ("/mnt/my share/x", "cifs"), ("/home", "nfs4")])
+@pytest.mark.parametrize(("place", "kind"), [("/data/ann/store", "nfs4"), ("/mnt/my share/x", "cifs"), ("/data", "nfs4")])
 def test_network_mounts_are_refused_by_name(place: str, kind: str) -> None:
     with pytest.raises(NotSupported, match=rf"{place} lies on a network mount \({kind} at "):
         layout.refuse_network_mount(Path(place), MOUNTS)
 
 
-@pytest.mark.parametrize("place", ["/srv/store", "/home/local/store", "/homely", "/mnt/other"])
+@pytest.mark.parametrize("place", ["/srv/store", "/data/local/store", "/database", "/mnt/other"])
 def test_local_mounts_are_not(place: str) -> None:
     layout.refuse_network_mount(Path(place), MOUNTS)

@@ -70,7 +70,7 @@ def test_counts_and_usage() -> None:
     head = fold(created(), user("a"), assistant("b", usage=Usage(3, 4, model="m")), NewEvent(type="usage", usage=Usage(1, model="n")))
     assert (head.info.message_count, head.info.turn_count, head.info.usage) == (2, 1, Usage(4, 4))
     assert head.usage_by_model == {"m": Usage(3, 4, model="m"), "n": Usage(1, model="n")}
-    assert (head.info.created_at_us, head.info.updated_at_us, head.info.last_seq) == (100, 400, 4)
+    assert (head.info.created_at_us, head.info.updated_at_us, head.info.last_seq) == (build.AT_US, build.AT_US, 4)
 
 
 def test_usage_of_one_commit_is_summed_by_model() -> None:

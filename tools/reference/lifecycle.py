@@ -23,7 +23,7 @@ SESSION_PLACES: Final[dict[str, Place]] = {
 }
 RUN_PLACES: Final[dict[str, Place]] = {
     "pending": (0, 1.5),
-    "running": (1, 1.5),
+    "running": (1, 0.5),
     "completed": (2, 0),
     "failed": (2, 1),
     "cancelled": (2, 2),

@@ -54,7 +54,7 @@ def latest_us(events: Sequence[Event], floor_us: int) -> int:
     """Return the head's ``updated_at``: the latest time of its events' sources, never earlier than before."""
     if len(events) == 1:
         at_us = events[0].at_us
-        return at_us if at_us > floor_us else floor_us
+        return max(floor_us, at_us)
     return max(floor_us, *(event.at_us for event in events)) if events else floor_us
 
 

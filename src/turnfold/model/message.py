@@ -15,7 +15,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
-class Message(msgspec.Struct, omit_defaults=True):
+class Message(msgspec.Struct, omit_defaults=True, gc=False):
     """What one participant said, or one part of it (a source may write a message in several events).
 
     ``seq`` is not stored: it is the place of the message's first event. ``visible_to`` and ``hidden_from`` name agents.

@@ -5,10 +5,12 @@
     turnfold.json                        what this is, and its version
     changes                              touched around every commit: what watchers wait on
     followers/<name>.jsonl               cursors of followers
+    catalogs/<tenant>.cache              rows of its session list; may be deleted at any time
     tenants/<tenant>/<session>/          one directory per session; its own lock
         00000001.jsonl …                 segments of the log
         00000001.jsonl.<offset>.torn     what an interrupted write left, cut from the end of a segment
         parts/<sha256>                   out-of-line payloads
+        index.cache                      what a long replay taught; may be deleted at any time
         grave.json                       what a deletion left: spent segments and fences
 
 A name on disk is a readable prefix of the real one and its SHA-256, so that any text is a safe name and no two share one.
@@ -20,6 +22,7 @@ import contextlib
 import hashlib
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -35,6 +38,7 @@ CHANGES_FILE = "changes"
 TENANTS = "tenants"
 FOLLOWERS = "followers"
 PARTS = "parts"
+CATALOGS = "catalogs"
 GRAVE_FILE = "grave.json"
 TORN_SUFFIX = ".torn"
 TEMPORARY_SUFFIX = ".tmp"
@@ -70,6 +74,7 @@ def safe_name(text: str) -> str:
     return f"{prefix or 'x'}.{digest[:_HASH_CHARS]}"
 
 
+@lru_cache(maxsize=1024)
 def relative_path(key: SessionKey) -> str:
     """Return the directory of a session from the store's root."""
     return f"{TENANTS}/{safe_name(key.tenant)}/{safe_name(key.session_id)}"
@@ -120,7 +125,7 @@ def prepare_root(root: Path) -> None:
     except OSError as error:
         raise as_turnfold_error(error, root) from error
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # for its user alone: transcripts hold secrets
         foreign = any(not entry.name.startswith(FORMAT_FILE) for entry in root.iterdir())
         if foreign and not path.exists():  # another process may have made the store just now
             raise not_a_store(root)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from turnfold.errors import StoreUnavailable
 from turnfold.limits import SEGMENT_BYTES_MAX
 from turnfold.model.session import SessionKey
 from turnfold.stores.files import layout
@@ -23,6 +24,7 @@ from turnfold.stores.files.lines import BadLine, Line, decode_line, encode_line,
 from turnfold.stores.files.parts import PartFolder
 from turnfold.stores.files.replay import Grave, ReadableLog
 from turnfold.stores.files.rewriting import rewrite_segment
+from turnfold.stores.files.snapshots import INDEX_FILE
 from turnfold.stores.files.staging import Staged
 from turnfold.stores.files.state import LogState
 
@@ -57,27 +59,32 @@ class SessionLog(ReadableLog):
     # ---- the OS lock -----------------------------------------------------------------------------------------------------------------
     def take(self, *, create: bool) -> bool:
         """Take the OS lock; False where there is no such directory and none should be made."""
-        while True:
-            if self._directory is None:
-                try:
-                    self._directory = OpenFile(self.path, os.O_RDONLY | os.O_DIRECTORY)
-                except FileNotFoundError:
-                    if not create:
-                        return False
-                    self.path.mkdir(parents=True, exist_ok=True)
-                    continue
-            take_lock(self._directory.fd, self.path, self._lock_wait_s)
-            if os.fstat(self._directory.fd).st_nlink:
-                return True
-            self._directory = None  # somebody removed the directory
+        while self._directory is None:
+            try:
+                self._directory = OpenFile(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                if not create:
+                    return False
+                self.path.mkdir(parents=True, exist_ok=True)
+        take_lock(self._directory.fd, self.path, self._lock_wait_s)
+        self._holds_lock = True
+        return True
 
     def release(self) -> None:
         """Release the OS lock."""
+        self._holds_lock = False
         if self._directory is not None:
             unlock(self._directory.fd)
 
     def refresh_locked(self) -> LogState | None:
         """Put in order what an interrupted writer left, and return the log as it is now. Call it with ``lock`` and the OS lock held."""
+        state = self._state
+        if state is not None and self._is_current() and not self._is_disorderly():
+            return state
+        assert self._directory is not None
+        if not os.fstat(self._directory.fd).st_nlink:
+            self._directory = None
+            raise StoreUnavailable(f"{self.path} was removed", hint="try again", path=str(self.path))
         state = self.refresh()
         refusal = None if self._file is None else self._file.refusal
         if refusal is not None:
@@ -86,6 +93,10 @@ class SessionLog(ReadableLog):
         while self._put_in_order():
             state = self.refresh()
         return state
+
+    def _is_disorderly(self) -> bool:
+        """Whether something that is known was left half done, or the open segment cannot be written."""
+        return bool(self._spent or self._unsettled or self._unerased) or (self._file is not None and self._file.refusal is not None)
 
     def _put_in_order(self) -> bool:
         """Complete or take back one thing that was left half done; False where there is none."""
@@ -217,16 +228,31 @@ class SessionLog(ReadableLog):
         """Take erased payloads out of the files; the log says already that they are gone."""
         self.parts.keep(state.parts)
         self._sweep()
-        for number in sorted(self._unerased):
-            segment = self._segment(number)
-            size = self._end if number == self._number else os.fstat(segment.fd).st_size
-            write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
+        with self._without_rows():
+            for number in sorted(self._unerased):
+                segment = self._segment(number)
+                size = self._end if number == self._number else os.fstat(segment.fd).st_size
+                write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
         self.forget()
 
+    @contextlib.contextmanager
+    def _without_rows(self) -> Iterator[None]:
+        """Remove the rows that list this session, which hold some of what is being erased, and let nobody write them meanwhile."""
+        folder = self.root / layout.CATALOGS
+        folder.mkdir(exist_ok=True)
+        directory = OpenFile(folder, os.O_RDONLY | os.O_DIRECTORY)
+        take_lock(directory.fd, folder, self._lock_wait_s)
+        for path in folder.glob(f"{self.path.parent.name}.*"):
+            path.unlink(missing_ok=True)
+        if self._durable:
+            os.fsync(directory.fd)
+        yield
+        unlock(directory.fd)
+
     def _sweep(self) -> None:
-        """Remove what interrupted writers left beside the log: it may hold what is being erased."""
+        """Remove the cache, and what interrupted writers left beside the log: they may hold what is being erased."""
         for path in self.path.iterdir():
-            if path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
+            if path.name == INDEX_FILE or path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
                 path.unlink(missing_ok=True)
 
     def delete(self, now_us: int) -> None:
@@ -238,10 +264,14 @@ class SessionLog(ReadableLog):
     def _bury(self, state: LogState) -> None:
         """Remove a deleted log, keeping its spent fences and the number where a next one begins."""
         grave = Grave(self._number, state.lease.fence, state.incarnation, state.fields["updated_at_us"])
-        write_atomically(self.path / layout.GRAVE_FILE, msgspec.json.encode(grave) + b"\n", durable=self._durable)
+        with self._without_rows():
+            self._write_grave(grave)
         self.forget()
         self._spent = list(range(1, grave.last_segment + 1))
         self._clear_spent()
+
+    def _write_grave(self, grave: Grave) -> None:
+        write_atomically(self.path / layout.GRAVE_FILE, msgspec.json.encode(grave) + b"\n", durable=self._durable)
 
     def _clear_spent(self) -> bool:
         """Remove the segments of a deleted log, and all that came with them; False where there is nothing."""

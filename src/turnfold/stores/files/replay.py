@@ -9,6 +9,7 @@ on or was interrupted: readers leave it alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from bisect import bisect_right
@@ -22,9 +23,20 @@ from turnfold.limits import MIB
 from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, as_turnfold_error, open_log_file, read_range
+from turnfold.stores.files.disk import OpenFile, as_turnfold_error, open_log_file, read_range, try_lock, write_atomically
 from turnfold.stores.files.lines import BadLine, Line, decode_line, row_places, settled_mark, torn_only
 from turnfold.stores.files.rows import decode_event, decode_id
+from turnfold.stores.files.snapshots import (
+    INDEX_FILE,
+    INDEX_LINES_MIN,
+    FileSign,
+    Position,
+    decode_snapshot,
+    encode_snapshot,
+    restore,
+    sign_of,
+    tail_of,
+)
 from turnfold.stores.files.state import LogState, Place, tombstone_event
 
 READ_BYTES = 4 * MIB
@@ -32,15 +44,6 @@ READ_GAP_BYTES = 64 * 1024
 """A larger stretch between two wanted events is skipped rather than read."""
 RELOADS_MAX = 20
 """How often a log that is being rewritten under its reader is read again before that is an error."""
-
-
-FileSign = tuple[int, int, int]
-"""Inode, size and time of change of a file: another file, or another content, has another sign."""
-
-
-def sign_of(stat: os.stat_result) -> FileSign:
-    """Return the sign of a file."""
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class Moved(Exception):
@@ -58,6 +61,9 @@ class Grave(msgspec.Struct, omit_defaults=True):
 
 class ReadableLog:
     """One session's log as readers need it. ``lock`` guards what is known of it."""
+
+    _holds_lock = False
+    """Whether this process holds the OS lock of the log."""
 
     def __init__(self, root: Path, relative: str) -> None:
         """Name the log; nothing is opened.
@@ -86,6 +92,7 @@ class ReadableLog:
         self._signs: dict[int, FileSign] = {}
         self._unerased: set[int] = set()
         self._unwritten: dict[int, bytes] = {}
+        self._line_count = 0
         self._unsettled: set[str] = set()
 
     def refresh(self) -> LogState | None:
@@ -151,10 +158,16 @@ class ReadableLog:
         if numbers != list(range(first, first + len(numbers))):
             path = self.path / layout.segment_name(min(set(range(first, numbers[-1])) - set(numbers)))
             raise StoreCorrupt(f"{path} is missing", hint="restore it from a backup", path=str(path))
+        done = self._restore(numbers) if INDEX_FILE in names and numbers else 0
         for number in numbers:
-            self._open(number)
+            if number < done:
+                continue
+            if number > done:
+                self._open(number)
             self._consume(is_last=number == numbers[-1])
         self._follow_roll()
+        if self._line_count > INDEX_LINES_MIN:
+            self._keep_snapshot()
 
     def _read_grave(self) -> Grave:
         path = self.path / layout.GRAVE_FILE
@@ -216,6 +229,7 @@ class ReadableLog:
                 self._stopped = True
                 return at
             self._apply(line, place)
+            self._line_count += 1
             at = newline + 1
         return at
 
@@ -281,6 +295,43 @@ class ReadableLog:
         offset, size = state.offsets[seq - 1], state.sizes[seq - 1]
         segment = self._segment(state.segment_of(seq))
         return decode_event(read_range(segment.fd, offset, size))
+
+    # ---- the cache beside the log ----------------------------------------------------------------------------------------------------
+    def _restore(self, numbers: Sequence[int]) -> int:
+        """Begin with what another process learned; return the number of the segment to read on in, 0 where nothing fits the files."""
+        try:
+            snapshot = decode_snapshot((self.path / INDEX_FILE).read_bytes())
+        except OSError:
+            return 0
+        if snapshot is None:
+            return 0
+        position = snapshot.position
+        signs = position.signs
+        if position.number not in numbers or sorted(signs) != [number for number in numbers if number < position.number]:
+            return 0
+        if any(sign_of((self.path / layout.segment_name(number)).stat()) != sign for number, sign in signs.items()):
+            return 0
+        self._open(position.number)
+        assert self._file is not None
+        if self._file.inode != position.inode or tail_of(self._file, position.end) != position.tail:
+            self._file = None
+            return 0
+        self._state, self._end, self._signs = restore(snapshot), position.end, dict(signs)
+        return position.number
+
+    def _keep_snapshot(self) -> None:
+        """Leave what a long replay taught, if nobody is writing and nothing is left to be done; else the next one may."""
+        state, file = self._state, self._file
+        if state is None or file is None or state.deleted or self._rolled or self._unerased or self._unsettled:
+            return
+        with contextlib.suppress(OSError):  # not allowed to write here, or no space: then not
+            folder = OpenFile(self.path, os.O_RDONLY | os.O_DIRECTORY)  # its own lock, which also excludes this process's writer
+            if not self._holds_lock and not try_lock(folder.fd):
+                return
+            stat = os.fstat(file.fd)
+            if stat.st_nlink and stat.st_size == self._end:
+                position = Position(self._number, file.inode, self._end, tail_of(file, self._end), self._signs)
+                write_atomically(self.path / INDEX_FILE, encode_snapshot(state, position), durable=False)
 
     # ---- lines that depend on another log --------------------------------------------------------------------------------------------
     def _holds(self, line: Line, offset: int) -> bool:

@@ -201,8 +201,8 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
         updated_at_us=latest_us(commit.events, 0) if commit.events else None,
         head=head,
         runs=commit.runs,
-        parts=tuple(ref for ref, _ in commit.parts),
-        redacts=tuple(_redact_row(redact) for redact in commit.redacts),
+        parts=tuple(ref for ref, _ in commit.parts) if commit.parts else (),
+        redacts=tuple(_redact_row(redact) for redact in commit.redacts) if commit.redacts else (),
         prune=commit.prune,
     )
     return Staged(line, committed, rows, ids, commit.parts)

@@ -94,8 +94,7 @@ class MemoryStore:
                         session.message_count += change.message_count
                         session.turn_count += change.turn_count
                         session.token_count += change.token_count
-                    if event.at_us > session.updated_at_us:
-                        session.updated_at_us = event.at_us
+                    session.updated_at_us = max(session.updated_at_us, event.at_us)
                     for changed in self._changed.values():
                         changed[commit.key] = None
                     done = Committed(seq, seq, False, None, False, session.incarnation, branch, now)
