@@ -283,6 +283,12 @@ def test_full_disk_loses_nothing_and_goes_on_when_there_is_room(small_disk: Path
     assert len(events(small_disk / "store")) == len(found)
 
 
+def test_durability_is_one_of_two(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="durability 'maybe'"):
+        FilesStore(tmp_path / "new", durability="maybe")
+    assert not (tmp_path / "new").exists()
+
+
 # ---- other processes ---------------------------------------------------------------------------------------------------------------------
 def test_lock_that_is_held_too_long_names_its_holder(folder: Path) -> None:
     release_read, release_write = os.pipe()
@@ -385,7 +391,7 @@ def noted(name: str, calls: list[str]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(("durability", "sync_count"), [("full", 1), ("normal", 0)])
 def test_an_append_is_one_write_and_one_sync(folder: Path, monkeypatch: pytest.MonkeyPatch, durability: str, sync_count: int) -> None:
-    store = FilesStore(folder, durability=durability)  # type: ignore[arg-type]
+    store = FilesStore(folder, durability=durability)
     store.commit(build.commit(KEY, "warm"))
     calls: list[str] = []
     for name in ("write", "fdatasync", "fsync", "open"):

@@ -263,7 +263,7 @@ class SessionLog(ReadableLog):
 
     def _bury(self, state: LogState) -> None:
         """Remove a deleted log, keeping its spent fences and the number where a next one begins."""
-        grave = Grave(self._number, state.lease.fence, state.incarnation, state.fields["updated_at_us"])
+        grave = Grave(self._number, state.lease.fence, state.incarnation, state.deleted_at_us)
         with self._without_rows():
             self._write_grave(grave)
         self.forget()
