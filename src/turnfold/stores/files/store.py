@@ -72,7 +72,7 @@ class FilesStore:
         if durability not in DURABILITIES:
             raise InvalidInput(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
         durable = durability == "full"
-        self.url = f"files://{quote(str(self._root))}" + ("" if durable else f"?durability={durability}")
+        self.url = f"files:///{quote(str(self._root))}" + ("" if durable else f"?durability={durability}")
         self.capabilities = frozenset({DURABLE, MULTI_PROCESS, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durable else set()))
         layout.prepare_root(self._root)
         self._clock = clock
