@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from turnfold.engine.exporter import ExportedFile as ExportedFile
     from turnfold.engine.importer import FileImport as FileImport
     from turnfold.engine.importer import ImportResult as ImportResult
+    from turnfold.engine.searching import SearchHit as SearchHit
+    from turnfold.engine.usage import UsageRow as UsageRow
+    from turnfold.engine.verify import Verified as Verified
     from turnfold.errors import AlreadyExists as AlreadyExists
     from turnfold.errors import FormatError as FormatError
     from turnfold.errors import IdempotencyConflict as IdempotencyConflict
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from turnfold.errors import StoreCorrupt as StoreCorrupt
     from turnfold.errors import StoreUnavailable as StoreUnavailable
     from turnfold.errors import TurnfoldError as TurnfoldError
+    from turnfold.model.answers import Appended as Appended
+    from turnfold.model.answers import Diff as Diff
     from turnfold.model.event import Event as Event
     from turnfold.model.event import NewEvent as NewEvent
     from turnfold.model.message import Message as Message
@@ -54,8 +59,22 @@ if TYPE_CHECKING:
     from turnfold.model.message import tool_result as tool_result
     from turnfold.model.message import user as user
     from turnfold.model.page import Page as Page
+    from turnfold.model.parts import BlobPart as BlobPart
+    from turnfold.model.parts import CompactionPart as CompactionPart
+    from turnfold.model.parts import FilePart as FilePart
+    from turnfold.model.parts import GenericPart as GenericPart
+    from turnfold.model.parts import OpaquePart as OpaquePart
+    from turnfold.model.parts import ReasoningPart as ReasoningPart
+    from turnfold.model.parts import RefusalPart as RefusalPart
+    from turnfold.model.parts import ServerToolCallPart as ServerToolCallPart
+    from turnfold.model.parts import ServerToolResultPart as ServerToolResultPart
+    from turnfold.model.parts import TextPart as TextPart
+    from turnfold.model.parts import ToolCallPart as ToolCallPart
+    from turnfold.model.parts import ToolResultPart as ToolResultPart
+    from turnfold.model.parts import UriPart as UriPart
     from turnfold.model.session import Branch as Branch
     from turnfold.model.session import Checkpoint as Checkpoint
+    from turnfold.model.session import Lease as Lease
     from turnfold.model.session import SessionInfo as SessionInfo
     from turnfold.model.settings import Settings as Settings
     from turnfold.model.usage import Usage as Usage
@@ -66,6 +85,14 @@ _ERRORS = (
     "SessionSuspended StoreClosed StoreCorrupt StoreUnavailable TurnfoldError"
 )
 _HOMES = {
+    "turnfold.model.answers": "Appended Diff",
+    "turnfold.engine.verify": "Verified",
+    "turnfold.engine.searching": "SearchHit",
+    "turnfold.engine.usage": "UsageRow",
+    "turnfold.model.parts": (
+        "BlobPart CompactionPart FilePart GenericPart OpaquePart ReasoningPart RefusalPart ServerToolCallPart ServerToolResultPart "
+        "TextPart ToolCallPart ToolResultPart UriPart"
+    ),
     "turnfold.client": "Client",
     "turnfold.client_async": "AsyncClient",
     "turnfold.connecting": "connect connect_async",
@@ -82,7 +109,7 @@ _HOMES = {
     "turnfold.model.event": "Event NewEvent",
     "turnfold.model.message": "Message assistant message system tool_call tool_result user",
     "turnfold.model.page": "Page",
-    "turnfold.model.session": "Branch Checkpoint SessionInfo",
+    "turnfold.model.session": "Branch Checkpoint Lease SessionInfo",
     "turnfold.model.settings": "Settings",
     "turnfold.model.usage": "Usage",
 }

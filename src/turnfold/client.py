@@ -228,10 +228,10 @@ class Client:
             return head.info
         if not page.items:
             raise SessionNotFound(f"there is no session {session_id!r}", session_id=session_id, hint="`turnfold ls` lists them")
-        if len(page.items) > 1:
-            names = [info.id for info in page.items]
+        names = sorted((info.id for info in page.items), key=len)
+        if any(not name.startswith(names[0] + "/") for name in names[1:]):  # a session's own children do not make it ambiguous
             raise InvalidInput(f"{session_id!r} is the beginning of {len(names)} or more ids", candidates=names, hint=", ".join(names))
-        return page.items[0]
+        return next(info for info in page.items if info.id == names[0])
 
     def search(
         self,

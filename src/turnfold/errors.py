@@ -81,7 +81,7 @@ class SessionClosed(TurnfoldError):
     fault = "caller"
     exit_status = 5
     http_status = 409
-    default_hint = "continue it as a new session, or fork from one of its checkpoints"
+    default_hint = "it can still be read, exported and archived; open another session to go on"
 
 
 class SessionExpired(SessionClosed):
@@ -129,6 +129,7 @@ class IdempotencyConflict(TurnfoldError):
     fault = "caller"
     exit_status = 6
     http_status = 409
+    default_hint = "a retry carries the same id, data and `at`; give another event another id"
 
 
 class MergeConflict(TurnfoldError):

@@ -133,8 +133,8 @@ def test_jsonl_is_the_log_and_a_bundle_is_a_zip(program: Program, tmp_path: Path
     assert [json.loads(line) for line in program.text("export", CODEX_ID, "--format", "jsonl").splitlines()] == program.jsonl(
         "events", CODEX_ID
     )
-    assert program.text("export", CLAUDE_ID, "--format", "bundle", "-o", str(tmp_path)).startswith(f"{tmp_path / CLAUDE_ID}.turnfold.zip\t")
-    with zipfile.ZipFile(tmp_path / f"{CLAUDE_ID}.turnfold.zip") as bundle:
+    assert program.text("export", CLAUDE_ID, "--format", "bundle", "-o", str(tmp_path)).startswith(f"{tmp_path / CLAUDE_ID}.turnfold\t")
+    with zipfile.ZipFile(tmp_path / f"{CLAUDE_ID}.turnfold") as bundle:
         assert bundle.testzip() is None
 
 

@@ -120,7 +120,7 @@ def main() -> None:
         if pid == 0:
             try:
                 live(path, mode, int(number))
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - the parent reads what went wrong from stderr
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import turnfold as tf
-from turnfold.engine._async.base import Appended
+from turnfold.model.answers import Appended
 from turnfold.model.commit import Commit, Committed
 from turnfold.stores.memory import MemoryStore
 from turnfold.stores.sqlite import SqliteStore

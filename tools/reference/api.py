@@ -20,23 +20,20 @@ THEMES: Final[dict[str, str]] = {
     "Events": "Event NewEvent Page Cursor payload_of upcaster",
     "What is in a session": "SessionInfo Branch Checkpoint",
     "Importing and exporting": "ImportResult FileImport ExportedFile",
+    "What methods return": "Appended Diff Verified SearchHit UsageRow Lease",
 }
 MORE: Final = "Everything else"
+PARTS: Final = tuple(kind.__name__ for kind in (*get_args(parts.Part), parts.GenericPart))
+"""Described on a page of their own."""
 
 # Returned by public methods; imported from where they live.
 RETURNED: Final = (
-    "turnfold.engine._sync.base.Appended",
-    "turnfold.engine._sync.branching.Diff",
     "turnfold.engine._sync.state.State",
     "turnfold.engine._async.state.AsyncState",
-    "turnfold.engine.searching.SearchHit",
-    "turnfold.engine.usage.UsageRow",
-    "turnfold.engine.verify.Verified",
     "turnfold.engine.importing.result.Problem",
     "turnfold.engine.importing.result.Progress",
     "turnfold.model.event.Seal",
     "turnfold.model.event.RangeTombstone",
-    "turnfold.model.session.Lease",
     "turnfold.model.session.Head",
     "turnfold.model.session.Entry",
 )
@@ -54,7 +51,7 @@ def themes() -> dict[str, list[str]]:
     """Return every public name under its theme; errors have a page of their own."""
     out = {theme: names.split() for theme, names in THEMES.items()}
     placed = {name for names in out.values() for name in names}
-    rest = [name for name in turnfold.__all__ if name not in placed and not is_error(name)]
+    rest = [name for name in turnfold.__all__ if name not in placed and not is_error(name) and name not in PARTS]
     return {**out, MORE: rest} if rest else out
 
 
@@ -77,7 +74,7 @@ def python_api() -> str:
     ]
     for theme, names in themes().items():
         out.append(f"## {theme}\n\n" + "".join(directive(f"turnfold.{name}") for name in names))
-    out.append("## What methods return\n\nThese have no name in the package; import them from where they live if you need to.\n\n")
+    out.append("## What these refer to\n\nThese have no name in the package; import them from where they live if you need to.\n\n")
     out += [directive(name) for name in RETURNED]
     errors = ", ".join(f"`{name}`" for name in turnfold.__all__ if is_error(name))
     out.append(f"## Errors\n\nDescribed at {{doc}}`errors`: {errors}.\n")
@@ -90,7 +87,7 @@ def message_parts() -> str:
         (
             "# Parts of a message\n\n"
             "A {py:class}`turnfold.Message` has a list of parts. They follow the vocabulary of the OpenTelemetry GenAI\n"
-            "conventions and are imported from `turnfold.model.parts`. In JSON the field `type` says which part it is.\n"
+            "conventions. In JSON the field `type` says which part it is.\n"
             'Every part has `ext`, for what a source had and the schema has not, and answers `part["content"]` and\n'
             '`part.get("content")` like a dict.\n\n'
         )
@@ -99,7 +96,7 @@ def message_parts() -> str:
         out.append(f"## {kind.__name__}\n\n")
         if issubclass(kind, msgspec.Struct):
             out.append(f'In JSON: `"type": "{kind.__struct_config__.tag}"`.\n\n')
-        out.append(directive(f"turnfold.model.parts.{kind.__name__}", members=False))
+        out.append(directive(f"turnfold.{kind.__name__}", members=False))
     return "".join(out).rstrip() + "\n"
 
 

@@ -66,7 +66,7 @@ def _target(given: str, one: str, format_name: str) -> Path:
     if given.endswith(os.sep):
         output.mkdir(parents=True, exist_ok=True)
     if output.is_dir() and format_name in OWN_FORMATS:
-        return output / (one.replace("/", "_") + (".turnfold.zip" if format_name == "bundle" else ".jsonl"))
+        return output / (one.replace("/", "_") + (".turnfold" if format_name == "bundle" else ".jsonl"))
     return output
 
 

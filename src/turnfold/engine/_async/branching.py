@@ -11,22 +11,12 @@ from turnfold.engine._async.writing import AsyncWriting
 from turnfold.errors import InvalidInput, NotFound
 from turnfold.ids import check_name
 from turnfold.model import event_types as t
+from turnfold.model.answers import Diff
 from turnfold.model.commit import LimitCheck
 from turnfold.model.event import MAIN, NewEvent
-from turnfold.model.message import Message
 from turnfold.model.session import Branch, Checkpoint, Head
 
 Mark = Checkpoint | str | int
-
-
-class Diff:
-    """What two branches have after the place where they part."""
-
-    def __init__(self, base_seq: int, ours: list[Message], theirs: list[Message]) -> None:
-        """Keep the last common seq and the messages of each side."""
-        self.base_seq = base_seq
-        self.ours = ours
-        self.theirs = theirs
 
 
 class AsyncBranching(AsyncWriting):

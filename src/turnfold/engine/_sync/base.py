@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -18,14 +17,6 @@ from turnfold.model.commit import Commit, Committed, Genesis, LimitCheck, Redact
 from turnfold.model.event import MAIN, Event
 from turnfold.model.query import EventPage, EventQuery
 from turnfold.model.session import Branch, Head, SessionInfo, SessionKey
-
-
-class Appended(NamedTuple):
-    """Where appended events are; ``repeated`` if they were there already."""
-
-    first_seq: int
-    last_seq: int
-    repeated: bool = False
 
 
 class Handle:

@@ -8,13 +8,13 @@ from typing import Any
 
 from turnfold.core.redaction import redact_of, referenced_parts
 from turnfold.core.state import fold_pins, keyed_entries
-from turnfold.engine._sync.base import Appended
 from turnfold.engine._sync.reading import Reading
 from turnfold.engine.prepare import Item
 from turnfold.errors import InvalidInput
 from turnfold.ids import check_name, check_text
 from turnfold.limits import PAGE_EVENTS_MAX, TITLE_BYTES_MAX
 from turnfold.model import event_types as t
+from turnfold.model.answers import Appended
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.query import EventQuery
 

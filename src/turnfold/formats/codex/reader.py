@@ -25,7 +25,7 @@ from turnfold.model.parts import ToolResultPart
 from turnfold.model.usage import NO_USAGE, Usage
 
 _encode = msgspec.json.Encoder().encode
-TITLE_CHARS_MAX = 80
+TITLE_CHARS_MAX = 500
 KEPT_TURNS_MAX = 500
 """How many user messages a compaction of the old kind (summary without replacement) is remembered to keep."""
 

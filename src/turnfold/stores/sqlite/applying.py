@@ -61,11 +61,12 @@ def insert_session(cursor: sqlite3.Cursor, key: SessionKey, genesis: Genesis) ->
     )
     ttl_us = None if genesis.ttl_s is None else int(genesis.ttl_s * 1_000_000)
     cursor.execute(
-        "INSERT INTO counter(sn, status, updated_at_us, listed_at_us, expires_at_us, ttl_us, fence) VALUES(?, ?, ?, ?, ?, ?, ?)",
-        (cursor.lastrowid, genesis.status, genesis.event.at_us, genesis.event.at_us, genesis.expires_at_us, ttl_us, fence),
+        "INSERT INTO counter(sn, status, updated_at_us, expires_at_us, ttl_us, fence) VALUES(?, ?, ?, ?, ?, ?)",
+        (cursor.lastrowid, genesis.status, genesis.event.at_us, genesis.expires_at_us, ttl_us, fence),
     )
     live = load_live(cursor, key)
     assert live is not None
+    live.touched = 1  # until it is written whole, and ``list_new`` gives it its place
     return live
 
 
@@ -99,12 +100,19 @@ def mark_changed(cursor: sqlite3.Cursor, live: Live) -> None:
 
 
 def relist(cursor: sqlite3.Cursor, live: Live) -> None:
-    """Move the session in the lists, if it is a grain ahead of its place there."""
-    updated_at_us = live.updated_at_us
-    if updated_at_us > live.listed_at_us + LIST_GRAIN_US:
-        cursor.execute("UPDATE session SET listed_at_us = ? WHERE sn = ?", (updated_at_us, live.sn))
-        cursor.execute("UPDATE counter SET listed_at_us = ? WHERE sn = ?", (updated_at_us, live.sn))
-        live.listed_at_us = updated_at_us
+    """Move the session in the lists, if it leaves its place there for the first time or is a grain ahead of it (see ``listing``)."""
+    if not live.touched or live.updated_at_us > live.listed_at_us + LIST_GRAIN_US:
+        _list(cursor, live, touched=1)
+
+
+def list_new(cursor: sqlite3.Cursor, live: Live) -> None:
+    """Give a new session its exact place in the lists."""
+    _list(cursor, live, touched=0)
+
+
+def _list(cursor: sqlite3.Cursor, live: Live, touched: int) -> None:
+    cursor.execute("UPDATE session SET listed_at_us = ?, touched = ? WHERE sn = ?", (live.updated_at_us, touched, live.sn))
+    live.listed_at_us, live.touched = live.updated_at_us, touched
 
 
 def write_sums(cursor: sqlite3.Cursor, sn: int, change: HeadChange) -> None:
@@ -278,9 +286,7 @@ def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbat
         cursor, live, msgspec.structs.replace(commit.change, expires_at_us=None), verbatim.updated_at_us, pruned=bool(verbatim.ranges)
     )
     live.created_at_us = verbatim.created_at_us
-    cursor.execute("UPDATE session SET created_at_us = ?, listed_at_us = ? WHERE sn = ?", (live.created_at_us, live.updated_at_us, live.sn))
-    cursor.execute("UPDATE counter SET listed_at_us = ? WHERE sn = ?", (live.updated_at_us, live.sn))
-    live.listed_at_us = live.updated_at_us
+    cursor.execute("UPDATE session SET created_at_us = ? WHERE sn = ?", (live.created_at_us, live.sn))
     write_sums(cursor, live.sn, commit.change)
     write_entries(cursor, live.sn, commit.change.entries, [(event.seq, event.branch or MAIN) for event in events])
     write_rows(cursor, live.sn, commit.runs, commit.parts)

@@ -14,7 +14,7 @@ from turnfold.model.session import SessionKey
 
 _COLUMNS: Final = (
     "s.sn, s.incarnation, s.owner, s.agent, s.created_at_us, c.version, c.last_seq, c.status, c.message_count, c.turn_count, c.branch_count, "
-    "c.checkpoint_count, c.active_branch, c.listed_at_us, c.expires_at_us, c.ttl_us, c.fence, c.lease_holder, c.lease_expires_at_us, "
+    "c.checkpoint_count, c.active_branch, s.listed_at_us, s.touched, c.expires_at_us, c.ttl_us, c.fence, c.lease_holder, c.lease_expires_at_us, "
     "c.forked_seq, c.pruned, c.clean_seq, c.updated_at_us"
 )
 SELECT_LIVE: Final = (
@@ -47,6 +47,7 @@ class Live:
         "pruned",
         "sn",
         "status",
+        "touched",
         "ttl_us",
         "turn_count",
         "updated_at_us",
@@ -71,6 +72,7 @@ class Live:
             self.checkpoint_count,
             self.active_branch,
             self.listed_at_us,
+            self.touched,
             self.expires_at_us,
             self.ttl_us,
             self.fence,

@@ -27,16 +27,17 @@ CREATE TABLE session(
   kind TEXT NOT NULL,
   parent_id TEXT,
   listed_at_us INTEGER NOT NULL,
+  touched INTEGER NOT NULL DEFAULT 0,
   created_at_us INTEGER NOT NULL,
   deleted_at_us INTEGER,
   fence INTEGER NOT NULL DEFAULT 0,
   info BLOB
 ) STRICT;
 CREATE UNIQUE INDEX session_key ON session(tenant, session_id, dead);
-CREATE INDEX session_listed ON session(tenant, kind, listed_at_us) WHERE dead = 0;
-CREATE INDEX session_by_agent ON session(tenant, kind, agent, listed_at_us) WHERE dead = 0;
-CREATE INDEX session_by_owner ON session(tenant, kind, owner, listed_at_us) WHERE dead = 0 AND owner IS NOT NULL;
-CREATE INDEX session_by_owner_agent ON session(tenant, kind, owner, agent, listed_at_us) WHERE dead = 0 AND owner IS NOT NULL;
+CREATE INDEX session_listed ON session(tenant, kind, touched, listed_at_us) WHERE dead = 0;
+CREATE INDEX session_by_agent ON session(tenant, kind, agent, touched, listed_at_us) WHERE dead = 0;
+CREATE INDEX session_by_owner ON session(tenant, kind, owner, touched, listed_at_us) WHERE dead = 0 AND owner IS NOT NULL;
+CREATE INDEX session_by_owner_agent ON session(tenant, kind, owner, agent, touched, listed_at_us) WHERE dead = 0 AND owner IS NOT NULL;
 CREATE INDEX session_by_parent ON session(tenant, parent_id) WHERE dead = 0 AND parent_id IS NOT NULL;
 CREATE INDEX session_dead ON session(deleted_at_us) WHERE deleted_at_us IS NOT NULL;
 
@@ -53,7 +54,6 @@ CREATE TABLE counter(
   checkpoint_count INTEGER NOT NULL DEFAULT 0,
   active_branch TEXT NOT NULL DEFAULT 'main',
   updated_at_us INTEGER NOT NULL DEFAULT 0,
-  listed_at_us INTEGER NOT NULL DEFAULT 0,
   expires_at_us INTEGER,
   ttl_us INTEGER,
   input_tokens INTEGER NOT NULL DEFAULT 0,

@@ -39,6 +39,7 @@ from turnfold.stores.sqlite.applying import (
     apply,
     insert_session,
     insert_sources,
+    list_new,
     mark_changed,
     relist,
     restore,
@@ -207,7 +208,7 @@ class Writer:
             mark_changed(cursor, live)
         live.last_seq, live.message_count, live.turn_count = last_seq + count, messages, turns
         live.updated_at_us, live.expires_at_us = updated_at_us, expires_at_us
-        if updated_at_us > live.listed_at_us + LIST_GRAIN_US:
+        if not live.touched or updated_at_us > live.listed_at_us + LIST_GRAIN_US:
             relist(cursor, live)
         if change is not NO_CHANGE or commit.parts or count > 1 or events[0].source is not None:
             self._append_rest(live, commit, pos)
@@ -284,6 +285,8 @@ class Writer:
             branch, recorded_at_us = live.active_branch, commit.verbatim.updated_at_us
         else:
             first, last = apply(cursor, live, commit, now)
+        if found is None:
+            list_new(cursor, live)
         self._remember(live)
         return Committed(first, last, created=found is None, incarnation=live.incarnation, branch=branch, recorded_at_us=recorded_at_us)
 
