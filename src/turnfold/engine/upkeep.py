@@ -103,11 +103,11 @@ class Upkeep:
             at = through
         return True
 
-    def seal_changed(self, *, events_min: int = SEAL_EVENTS) -> None:
-        """Seal every session with at least that many events since its last seal."""
+    def seal_changed(self) -> None:
+        """Seal every session with at least ``SEAL_EVENTS`` events since its last seal."""
         with self._working:
             for item in self._store.changed_sessions(SEALS, 1_000):
-                if item.last_seq - item.follower_seq >= events_min and not self._stop.is_set():
+                if item.last_seq - item.follower_seq >= SEAL_EVENTS and not self._stop.is_set():
                     seal_session(self._store, item.key, self._key)
 
     def seal(self, key: SessionKey) -> Seal | None:

@@ -125,7 +125,7 @@ def prepare_root(root: Path) -> None:
     except OSError as error:
         raise as_turnfold_error(error, root) from error
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # for its user alone: transcripts hold secrets
         foreign = any(not entry.name.startswith(FORMAT_FILE) for entry in root.iterdir())
         if foreign and not path.exists():  # another process may have made the store just now
             raise not_a_store(root)

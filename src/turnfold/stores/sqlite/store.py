@@ -7,6 +7,7 @@ never wait. See ``schema`` for what is where, ``writer`` for how a commit is wri
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import weakref
@@ -42,6 +43,13 @@ READERS_KEPT_MAX: Final = 16
 _stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
 _left_to_parent: list[object] = []
 """Connections that a forked child inherited: neither used nor closed there, because SQLite's locks belong to the parent."""
+
+
+def _create_private(path: Path) -> None:
+    """Create the file, and its folder, for its user alone: transcripts hold secrets. What is there keeps its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 class SqliteStore:
@@ -95,6 +103,7 @@ class SqliteStore:
 
     def _open_writer(self) -> Writer:
         with translated(self.path):
+            _create_private(Path(self.path))
             return Writer(self.path, self._durability, self._clock, self._key)
 
     def leave_to_parent(self) -> None:
