@@ -34,10 +34,10 @@ CREATE TABLE session(
   info BLOB
 ) STRICT;
 CREATE UNIQUE INDEX session_key ON session(tenant, session_id, dead);
-CREATE INDEX session_listed ON session(tenant, kind, touched, listed_at_us) WHERE dead = 0;
-CREATE INDEX session_by_agent ON session(tenant, kind, agent, touched, listed_at_us) WHERE dead = 0;
-CREATE INDEX session_by_owner ON session(tenant, kind, owner, touched, listed_at_us) WHERE dead = 0 AND owner IS NOT NULL;
-CREATE INDEX session_by_owner_agent ON session(tenant, kind, owner, agent, touched, listed_at_us) WHERE dead = 0 AND owner IS NOT NULL;
+CREATE INDEX session_listed ON session(tenant, kind, touched, listed_at_us, session_id) WHERE dead = 0;
+CREATE INDEX session_by_agent ON session(tenant, kind, agent, touched, listed_at_us, session_id) WHERE dead = 0;
+CREATE INDEX session_by_owner ON session(tenant, kind, owner, touched, listed_at_us, session_id) WHERE dead = 0 AND owner IS NOT NULL;
+CREATE INDEX session_by_owner_agent ON session(tenant, kind, owner, agent, touched, listed_at_us, session_id) WHERE dead = 0 AND owner IS NOT NULL;
 CREATE INDEX session_by_parent ON session(tenant, parent_id) WHERE dead = 0 AND parent_id IS NOT NULL;
 CREATE INDEX session_dead ON session(deleted_at_us) WHERE deleted_at_us IS NOT NULL;
 

@@ -33,7 +33,7 @@ class Turnstile:
     """Begins write transactions. Used by one thread at a time."""
 
     def __init__(self, path: str, wait_s: float = LOCK_WAIT_S_MAX) -> None:
-        """Open (and create) the lock file.
+        """Open nothing yet: the lock file is made when this process first meets another.
 
         Args:
             path: The database file.
@@ -41,7 +41,7 @@ class Turnstile:
         """
         self._database = path
         self._wait_s = wait_s
-        self._fd = -1 if flock is None else os.open(f"{path}-turnstile", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd: int | None = None
         self._polite = 0
         self._held = False
 
@@ -55,7 +55,7 @@ class Turnstile:
             return
         end = time.monotonic() + self._wait_s
         self._polite = self._polite - 1 if self._polite else POLITE_TRANSACTIONS
-        if self._fd >= 0:
+        if flock is not None:
             self._wait_for(self._queue, end)
             self._held = True
         try:
@@ -66,11 +66,13 @@ class Turnstile:
 
     def end(self) -> None:
         """Let the next one pass; after the transaction."""
-        if self._held:
+        if self._held and self._fd is not None:
             self._held = False
             flock(self._fd, LOCK_UN)
 
     def _queue(self) -> bool:
+        if self._fd is None:
+            self._fd = os.open(f"{self._database}-turnstile", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             flock(self._fd, LOCK_EX | LOCK_NB)
         except BlockingIOError:
@@ -94,9 +96,10 @@ class Turnstile:
 
     def close(self) -> None:
         """Close the lock file (a forked child closes its copy only)."""
-        if self._fd >= 0:
+        if self._fd is not None:
             os.close(self._fd)
-            self._fd = -1
+            self._fd = None
+            self._held = False
 
 
 def _begun(execute: Callable[[str], object]) -> bool:

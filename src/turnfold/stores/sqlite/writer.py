@@ -82,11 +82,7 @@ class Writer:
         self._key = integrity_key
         self._live: dict[SessionKey, Live] = {}
         self.turnstile = Turnstile(path)
-        try:
-            self.connection = connect_writer(path, durability)
-        except BaseException:
-            self.turnstile.close()
-            raise
+        self.connection = connect_writer(path, durability)
         self._cursor = self.connection.cursor()
         self._closed = False
 
