@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,9 +13,6 @@ from turnfold.engine._sync.session import Session
 from turnfold.engine.bridge import Bridge
 from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
-from turnfold.engine.searching import SearchHit, query_terms, search
-from turnfold.engine.usage import BY, By, UsageRow, roll_up
-from turnfold.engine.verify import Verified, verify_session
 from turnfold.errors import InvalidInput, SessionNotFound
 from turnfold.ids import check_name, check_session_id
 from turnfold.limits import PAGE_SESSIONS_MAX
@@ -28,9 +24,14 @@ from turnfold.model.session import Lease, SessionInfo, SessionKey
 from turnfold.model.settings import Settings
 from turnfold.ports.store import Store
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what a client needs only when it is asked for it is imported there
+    from pathlib import Path
+
     from turnfold.engine.exporter import ExportedFile
     from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
+    from turnfold.engine.searching import SearchHit
+    from turnfold.engine.usage import By, UsageRow
+    from turnfold.engine.verify import Verified
 
 
 class Client:
@@ -248,6 +249,8 @@ class Client:
 
         ``indexed_through`` of the page is the number of sessions whose index still lags behind.
         """
+        from turnfold.engine.searching import query_terms, search
+
         context = self._context
         query = SearchQuery(
             tenant=context.tenant,
@@ -270,6 +273,8 @@ class Client:
         since: datetime | None = None,
     ) -> list[UsageRow]:
         """Sum tokens and cost over sessions by model, agent, owner, session or day (UTC)."""
+        from turnfold.engine.usage import BY, roll_up
+
         if by not in BY:
             raise InvalidInput(f"usage goes by {', '.join(BY)}, not {by!r}")
         context = self._context
@@ -325,6 +330,8 @@ class Client:
             NotSupported: The session came from another format.
             AlreadyExists: A file is there already.
         """
+        from pathlib import Path
+
         from turnfold.engine.exporter import Exporter
 
         context = self._context
@@ -353,6 +360,8 @@ class Client:
         Raises:
             IntegrityError: Names the first bad seq.
         """
+        from turnfold.engine.verify import verify_session
+
         context = self._context
         key = SessionKey(context.tenant, check_session_id(session_id))
         return context.bridge.call(verify_session, context.store, key, owner=context.scope(owner), mac_key=context.key)

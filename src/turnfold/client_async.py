@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,9 +12,6 @@ from turnfold.engine._async.session import AsyncSession
 from turnfold.engine.bridge_async import AsyncBridge
 from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
-from turnfold.engine.searching import SearchHit, query_terms, search
-from turnfold.engine.usage import BY, By, UsageRow, roll_up
-from turnfold.engine.verify import Verified, verify_session
 from turnfold.errors import InvalidInput, SessionNotFound
 from turnfold.ids import check_name, check_session_id
 from turnfold.limits import PAGE_SESSIONS_MAX
@@ -27,9 +23,14 @@ from turnfold.model.session import Lease, SessionInfo, SessionKey
 from turnfold.model.settings import Settings
 from turnfold.ports.store import Store
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what a client needs only when it is asked for it is imported there
+    from pathlib import Path
+
     from turnfold.engine.exporter import ExportedFile
     from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
+    from turnfold.engine.searching import SearchHit
+    from turnfold.engine.usage import By, UsageRow
+    from turnfold.engine.verify import Verified
 
 
 class AsyncClient:
@@ -247,6 +248,8 @@ class AsyncClient:
 
         ``indexed_through`` of the page is the number of sessions whose index still lags behind.
         """
+        from turnfold.engine.searching import query_terms, search
+
         context = self._context
         query = SearchQuery(
             tenant=context.tenant,
@@ -269,6 +272,8 @@ class AsyncClient:
         since: datetime | None = None,
     ) -> list[UsageRow]:
         """Sum tokens and cost over sessions by model, agent, owner, session or day (UTC)."""
+        from turnfold.engine.usage import BY, roll_up
+
         if by not in BY:
             raise InvalidInput(f"usage goes by {', '.join(BY)}, not {by!r}")
         context = self._context
@@ -324,6 +329,8 @@ class AsyncClient:
             NotSupported: The session came from another format.
             AlreadyExists: A file is there already.
         """
+        from pathlib import Path
+
         from turnfold.engine.exporter import Exporter
 
         context = self._context
@@ -352,6 +359,8 @@ class AsyncClient:
         Raises:
             IntegrityError: Names the first bad seq.
         """
+        from turnfold.engine.verify import verify_session
+
         context = self._context
         key = SessionKey(context.tenant, check_session_id(session_id))
         return await context.bridge.call(verify_session, context.store, key, owner=context.scope(owner), mac_key=context.key)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import types
-from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
 from turnfold.errors import InvalidInput
 from turnfold.model.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREFIX = "TURNFOLD_"
 FILE = "turnfold.toml"
@@ -34,6 +36,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def data_dir(environ: dict[str, str] | None = None) -> Path:
     """Return the user's data directory for Turnfold on this platform."""
+    from pathlib import Path
+
     env = dict(os.environ) if environ is None else environ
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "turnfold"
@@ -79,7 +83,8 @@ def load_config(*, environ: dict[str, str] | None = None, directory: Path | None
     key = values.get("integrity_key")
     if isinstance(key, str):
         values["integrity_key"] = key.encode()
-    values.setdefault("store", default_store(env))
+    if "store" not in values:
+        values["store"] = default_store(env)
     settings = Settings(**{name: values.pop(name) for name in Settings.__struct_fields__ if name in values})
     return Config(**values, settings=settings, origin=origin)
 
@@ -89,11 +94,12 @@ def _kinds() -> dict[str, Any]:
     return kinds | get_type_hints(Settings)
 
 
-def _read_file(env: dict[str, str], directory: Path | None) -> tuple[Path | None, dict[str, Any]]:
+def _read_file(env: dict[str, str], directory: Path | None) -> tuple[str | None, dict[str, Any]]:
     named = env.get(PREFIX + "CONFIG")
-    path = Path(named) if named else (directory or Path()) / FILE
+    path = named or os.path.join(directory or "", FILE)  # noqa: PTH118  # pathlib would be a tenth of the whole import
     try:
-        text = path.read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123  # the same
+            text = file.read()
     except FileNotFoundError:
         if named:
             raise InvalidInput(f"there is no configuration file {path}", hint=f"{PREFIX}CONFIG names it") from None

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from typing import NamedTuple, NewType
-from urllib.parse import quote, unquote
 
 from turnfold.errors import InvalidInput
 from turnfold.limits import NAME_BYTES_MAX, SESSION_ID_BYTES_MAX
@@ -94,6 +93,8 @@ class SessionAddress(NamedTuple):
 
 def format_session_id(address: SessionAddress) -> SessionId:
     """Join the parts with ``:``, percent-escaping what would be ambiguous, so that ``parse_session_id`` gives them back exactly."""
+    from urllib.parse import quote
+
     parts = [address.agent, address.channel, address.peer] + ([] if address.thread is None else [address.thread])
     if any(part == "" for part in parts):
         raise InvalidInput("a composite session id has no empty parts")
@@ -107,6 +108,8 @@ def parse_session_id(session_id: str) -> SessionAddress:
     Raises:
         InvalidInput: It has not three or four parts.
     """
+    from urllib.parse import unquote
+
     parts = [unquote(part, errors="strict") for part in session_id.split(":")]
     if len(parts) not in {3, 4}:
         raise InvalidInput(f"{session_id!r} is not of the form agent:channel:peer[:thread]")

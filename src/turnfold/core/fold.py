@@ -21,16 +21,22 @@ from turnfold.model.session import BRANCH_KEYED, Branch, Checkpoint, Entry, Head
 from turnfold.model.usage import NO_USAGE, Usage
 
 _encode = msgspec.json.Encoder().encode
-_decoders: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in t.PAYLOADS.items()}
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+"""Made when a type is first met: all of them together take longer than opening a store."""
 
 
 def payload_of(event: Event) -> Any:
     """Return the payload at its newest known version: typed for a built-in type, plain JSON types for any other."""
-    decoder = _decoders.get(event.type)
+    payload = t.PAYLOADS.get(event.type)
     if event.type in UPCASTERS:
         _, data = UPCASTERS.lift(event.type, event.version, event.data)
-        return data if decoder is None else msgspec.convert(data, t.PAYLOADS[event.type])
-    return event.data if decoder is None else decoder.decode(event.data_raw)
+        return data if payload is None else msgspec.convert(data, payload)
+    if payload is None:
+        return event.data
+    decoder = _decoders.get(event.type)
+    if decoder is None:
+        decoder = _decoders[event.type] = msgspec.json.Decoder(payload)
+    return decoder.decode(event.data_raw)
 
 
 def change_of(events: Sequence[Event]) -> HeadChange:

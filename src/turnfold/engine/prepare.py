@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from turnfold.codec.parts import take_out
 from turnfold.codec.seal import event_digest
 from turnfold.errors import InvalidInput
 from turnfold.ids import check_text, new_id_and_salt, now_us
@@ -68,6 +67,8 @@ def _from_message(message: Message, parts: Parts) -> Event:
     for part in message.parts:
         if type(part) is BlobPart and part.content is not None and len(part.content) > INLINE_PART_BYTES_MAX:
             message = msgspec.structs.replace(message, parts=[msgspec.structs.replace(p) for p in message.parts])
+            from turnfold.codec.parts import take_out
+
             parts += take_out(message)
             break
     data = encode_message(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from turnfold.core.fold import change_of
 from turnfold.engine.prepare import prepare
@@ -18,6 +17,8 @@ SCOPE_PREFIX = "~state/"
 
 def scope_id(scope: str, name: str) -> str:
     """Return the id of the log of a shared scope."""
+    from urllib.parse import quote
+
     return f"{SCOPE_PREFIX}{scope}/{quote(name, safe='')}"
 
 

@@ -12,8 +12,6 @@ import threading
 import time
 
 from turnfold.codec.seal import leaf, seal_root
-from turnfold.core.search import searchable_text
-from turnfold.core.tokens import terms
 from turnfold.errors import SessionNotFound, TurnfoldError
 from turnfold.ids import now_us
 from turnfold.limits import FOLLOWER_BATCH_EVENTS, SEAL_EVENTS
@@ -132,6 +130,9 @@ class Upkeep:
 
 def index_row(event: Event) -> IndexRow | None:
     """What the search follower keeps of an event, or None."""
+    from turnfold.core.search import searchable_text
+    from turnfold.core.tokens import terms
+
     text = "" if event.redacted else searchable_text(event)
     if not text:
         return None

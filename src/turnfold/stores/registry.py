@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from turnfold.errors import InvalidInput
 from turnfold.ports.store import Store
@@ -29,6 +28,11 @@ def open_store(url: str, *, integrity_key: bytes | None = None) -> Store:
 
 def path_of(url: str) -> tuple[str, Options]:
     """Split ``scheme:///relative`` or ``scheme:////absolute`` into path and options."""
+    _, separator, path = url.partition("://")
+    if separator and path.startswith("/") and path.isprintable() and not set("%?#") & set(path):
+        return path, {}  # nothing to take apart: the parser costs more to import than the store to open
+    from urllib.parse import parse_qsl, unquote, urlsplit
+
     parts = urlsplit(url)
     if parts.netloc:
         raise InvalidInput(f"{url!r} names a host", hint=f"three slashes: {parts.scheme}:///{parts.netloc}{parts.path}")
@@ -71,10 +75,7 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
 
     path, options = _local(url)
     _refuse_unknown(url, options, frozenset({"durability"}))
-    durability = options.get("durability", "full")
-    if durability not in {"full", "normal"}:
-        raise InvalidInput(f"durability is full or normal, not {durability!r}")
-    return FilesStore(path, durability="normal" if durability == "normal" else "full", integrity_key=integrity_key)
+    return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
 _BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files}
