@@ -10,7 +10,9 @@ import pytest
 import turnfold
 
 SOURCE = Path(turnfold.__file__).parent.parent
-NEVER = frozenset({"asyncio", "click", "rich", "concurrent", "logging", "http", "ssl", "subprocess", "inspect", "pydantic", "dataclasses", "email"})
+NEVER = frozenset(
+    {"asyncio", "click", "rich", "concurrent", "logging", "http", "ssl", "subprocess", "inspect", "pydantic", "dataclasses", "email"}
+)
 """Each of these costs milliseconds, and a sync client on an embedded store needs none of them."""
 
 PROBE = """

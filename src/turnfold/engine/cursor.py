@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-
 import msgspec
 
 from turnfold.errors import InvalidInput
@@ -30,6 +26,8 @@ class Cursor(int):
     def token(self, key: bytes | None = None) -> str:
         """Return the opaque, signed form for other processes and URLs."""
         body = msgspec.json.encode([int(self), self.incarnation])
+        import base64
+
         return base64.urlsafe_b64encode(_sign(body, key) + body).decode().rstrip("=")
 
     @classmethod
@@ -47,16 +45,21 @@ class Cursor(int):
             return cls(value)
         if value.isdecimal():
             return cls(int(value))
+        import base64
+        from hmac import compare_digest
+
         try:
             raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
             tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
             seq, incarnation = msgspec.json.decode(body, type=tuple[int, str | None])
-        except (binascii.Error, msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise InvalidInput("this is no cursor of ours", hint="take it from page.cursor.token()") from error
-        if not hmac.compare_digest(tag, _sign(body, key)):
+        if not compare_digest(tag, _sign(body, key)):
             raise InvalidInput("the cursor's signature does not match", hint="it was made with another key, or changed on the way")
         return cls.at(seq, incarnation)
 
 
 def _sign(body: bytes, key: bytes | None) -> bytes:
-    return hmac.digest(key or _DEFAULT_KEY, body, "sha256")[:_TAG_BYTES]
+    from hmac import digest
+
+    return digest(key or _DEFAULT_KEY, body, "sha256")[:_TAG_BYTES]
