@@ -33,7 +33,8 @@ def test_errors_go_to_stderr_with_their_exit_status(program: Program, tmp_path: 
         "",
         "session_not_found: there is no session 'nobody'\nhint: turnfold ls shows the ids\n",
     )
-    status, out, err = program.process("ls", "--store", f"sqlite:///{tmp_path}/no/such/a.db")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    status, out, err = program.process("ls", "--store", f"sqlite:///{tmp_path}/file/a.db")
     assert (status, out) == (10, "")
     assert err.startswith("store_unavailable: ")
     assert "Traceback" not in err

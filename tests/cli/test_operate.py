@@ -62,7 +62,8 @@ def test_doctor_is_well_and_says_what_one_should_know(kept: Program) -> None:
 
 
 def test_doctor_says_when_the_store_cannot_be_opened(program: Program, tmp_path: Path) -> None:
-    result = program.run("doctor", "--store", f"sqlite:///{tmp_path}/no/such/folder/a.db", status=1)
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    result = program.run("doctor", "--store", f"sqlite:///{tmp_path}/file/a.db", status=1)
     assert [line for line in result.stdout.splitlines() if line.startswith("problem\tstore\tstore_unavailable: ")]
     (tmp_path / "text.db").write_text("this is no database, but it is long enough to be looked at as one\n" * 50)
     assert "problem\tstore\t" in program.run("doctor", "--store", f"sqlite:///{tmp_path}/text.db", status=1).stdout

@@ -117,7 +117,7 @@ def second_half(log_so_far: list[Event]) -> list[Step]:
         events=tuple(original),
         change=change_of(original),
         genesis=build.replace(build.genesis(title="A title", owner="alice"), event=original[0], incarnation="copied"),
-        verbatim=Verbatim(created_at_us=NOW_US, updated_at_us=NOW_US, seals=(seal,)),
+        verbatim=Verbatim(created_at_us=original[0].at_us, updated_at_us=max(event.at_us for event in original), seals=(seal,)),
     )
     incarnation = "born again"
     return [

@@ -1,5 +1,6 @@
 """What the files store does when disks, directories, files and other processes are not as they should be."""
 
+import errno
 import fcntl
 import json
 import os
@@ -14,10 +15,13 @@ import pytest
 from tests.crash.killing import fork, reap
 from turnfold.core.redaction import redact_of
 from turnfold.errors import InvalidInput, NotSupported, SchemaTooNew, SessionNotFound, StoreClosed, StoreCorrupt, StoreUnavailable
+from turnfold.model.commit import Committed
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.query import EventQuery, SessionQuery
+from turnfold.model.run import Run
 from turnfold.model.session import SessionKey
 from turnfold.stores.files import FilesStore, layout, log, open_logs, watching
+from turnfold.stores.registry import open_store
 from turnfold.testing.contract import build
 
 KEY = SessionKey("default", "s1")
@@ -283,6 +287,12 @@ def test_full_disk_loses_nothing_and_goes_on_when_there_is_room(small_disk: Path
     assert len(events(small_disk / "store")) == len(found)
 
 
+def test_durability_is_one_of_two(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="durability 'maybe'"):
+        FilesStore(tmp_path / "new", durability="maybe")
+    assert not (tmp_path / "new").exists()
+
+
 # ---- other processes ---------------------------------------------------------------------------------------------------------------------
 def test_lock_that_is_held_too_long_names_its_holder(folder: Path) -> None:
     release_read, release_write = os.pipe()
@@ -385,7 +395,7 @@ def noted(name: str, calls: list[str]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(("durability", "sync_count"), [("full", 1), ("normal", 0)])
 def test_an_append_is_one_write_and_one_sync(folder: Path, monkeypatch: pytest.MonkeyPatch, durability: str, sync_count: int) -> None:
-    store = FilesStore(folder, durability=durability)  # type: ignore[arg-type]
+    store = FilesStore(folder, durability=durability)
     store.commit(build.commit(KEY, "warm"))
     calls: list[str] = []
     for name in ("write", "fdatasync", "fsync", "open"):
@@ -393,6 +403,70 @@ def test_an_append_is_one_write_and_one_sync(folder: Path, monkeypatch: pytest.M
     store.commit(build.commit(KEY, "counted"))
     monkeypatch.undo()
     assert sorted(calls) == ["fdatasync"] * sync_count + ["write"]
+    store.close()
+
+
+def test_what_is_no_json_fails_alone(folder: Path) -> None:
+    store = FilesStore(folder)
+    bad = build.commit(KEY, "x", runs=(Run(id="r", session_id="s1", status="running", data={"file": object()}),))
+    results = store.commit_many([build.commit(KEY, "good"), bad, build.commit(KEY, "too")])
+    assert [type(result) for result in results] == [Committed, InvalidInput, Committed]
+    with pytest.raises(InvalidInput):
+        store.commit(build.commit(KEY, "x", also=(build.replace(bad, key=SessionKey("default", "s2"), genesis=build.genesis()),)))
+    assert store.get_session(KEY).info.last_seq == 6
+    store.close()
+    assert len(events(folder)) == 6
+
+
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+def test_an_interrupted_commit_leaves_the_store_usable(folder: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    store = FilesStore(folder)
+    store.commit(build.commit(KEY, "fourth"))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.commit(build.commit(KEY, "interrupted"))
+    store.commit(build.commit(KEY, "after"))
+    found = store.read_events(EventQuery(key=KEY)).events
+    assert store.get_session(KEY).info.last_seq == len(found) == (6 if call == "write" else 7)
+    store.close()
+    assert len(events(folder)) == len(found)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_device_that_cannot_sync_takes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, wide: bool) -> None:  # noqa: FBT001
+    store, reader = FilesStore(folder), FilesStore(folder)
+    other = SessionKey("default", "other")
+    store.commit(build.commit(other, "x", genesis=build.genesis()))
+    seen: list[int] = []
+
+    def fail(_fd: int) -> None:
+        seen.append(reader.get_session(KEY).info.last_seq)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    also = (build.commit(other, "y"),) if wide else ()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        with pytest.raises(StoreUnavailable, match="Input/output error"):
+            store.commit(build.commit(KEY, "lost", also=also))
+    assert seen  # a reader may have seen what was then taken back
+    assert [one.get_session(KEY).info.last_seq for one in (store, reader)] == [4, 4]
+    assert [one.get_session(other).info.last_seq for one in (store, reader)] == [2, 2]
+    store.commit(build.commit(KEY, "kept", also=also))
+    assert [one.get_session(KEY).info.last_seq for one in (store, reader)] == [5, 5]
+    reader.close()
+    store.close()
+
+
+def test_the_url_opens_the_same_store(folder: Path) -> None:
+    store = FilesStore(folder, durability="normal")
+    again = open_store(store.url)
+    assert (again.url, again.get_session(KEY).info.last_seq) == (store.url, 4)
+    again.close()
     store.close()
 
 

@@ -74,13 +74,13 @@ class Combiner(Generic[J, R]):
             return self._lead(ticket)
         try:
             ticket.gate.acquire()
+            if ticket.results is not None:
+                return ticket.results
+            self._lock.acquire()
         except BaseException:
             self._abandon(ticket)
             raise
-        if ticket.results is None:
-            self._lock.acquire()
-            return self._lead(ticket)
-        return ticket.results
+        return self._lead(ticket)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -98,6 +98,9 @@ class Combiner(Generic[J, R]):
                 self._gather()
                 self._serve()
             return ticket.results
+        except BaseException:
+            self._forget(ticket)
+            raise
         finally:
             self._let_go()
 
@@ -161,5 +164,8 @@ class Combiner(Generic[J, R]):
     def _abandon(self, ticket: _Ticket[J, R]) -> None:
         """Take back the ticket of an interrupted caller; what a leader has already taken is run to its end."""
         with self.exclusive():
-            if ticket in self._queue:
-                self._queue.remove(ticket)
+            self._forget(ticket)
+
+    def _forget(self, ticket: _Ticket[J, R]) -> None:
+        if ticket in self._queue:
+            self._queue.remove(ticket)

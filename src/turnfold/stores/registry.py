@@ -75,10 +75,7 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
 
     path, options = _local(url)
     _refuse_unknown(url, options, frozenset({"durability"}))
-    durability = options.get("durability", "full")
-    if durability not in {"full", "normal"}:
-        raise InvalidInput(f"durability is full or normal, not {durability!r}")
-    return FilesStore(path, durability="normal" if durability == "normal" else "full", integrity_key=integrity_key)
+    return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
 _BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files}

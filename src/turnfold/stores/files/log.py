@@ -149,14 +149,13 @@ class SessionLog(ReadableLog):
             self._open(self._number + 1, create=True)
             self._new_names = True
 
-    def add(self, staged: Staged, before: int) -> bytes:
-        """Apply a staged commit to what is known, as if it stood in the file, and return its line to be written there.
+    def add(self, staged: Staged, before: int) -> None:
+        """Apply a staged commit to what is known, as if its line stood in the file already.
 
         Args:
             staged: Built against the log as it is known now.
             before: Bytes of the lines that are to be written before this one.
         """
-        line = encode_line(staged.line, staged.rows)
         offset = self._end + before
         places = [(seq, name, offset + at, size) for (seq, name), (at, size) in zip(staged.ids, row_places(staged.rows), strict=True)]
         if staged.line.genesis is not None:
@@ -166,7 +165,6 @@ class SessionLog(ReadableLog):
             self._note_unerased(staged.line)
         self._take_in(staged.line, places)
         self._unwritten.update((seq, row) for (seq, _), row in zip(staged.ids, staged.rows, strict=True))
-        return line
 
     def append(self, lines: Sequence[bytes]) -> Written:
         """Write lines at the end, all of them or, where the disk is full, as many as fit.
@@ -263,7 +261,7 @@ class SessionLog(ReadableLog):
 
     def _bury(self, state: LogState) -> None:
         """Remove a deleted log, keeping its spent fences and the number where a next one begins."""
-        grave = Grave(self._number, state.lease.fence, state.incarnation, state.fields["updated_at_us"])
+        grave = Grave(self._number, state.lease.fence, state.incarnation, state.deleted_at_us)
         with self._without_rows():
             self._write_grave(grave)
         self.forget()

@@ -50,6 +50,7 @@ class LogState:
         self.parts: set[str] = set()
         self.targets: set[str] = set()
         self.deleted = False
+        self.deleted_at_us = 0
         self.checkpoint_count = 0
         self.ids: dict[str, int] = {}
         self.offsets = array("Q")
@@ -100,7 +101,8 @@ class LogState:
         if line.lease is not None:
             self.lease = line.lease
         self.targets.update(line.targets)
-        self.deleted = self.deleted or line.deleted
+        if line.deleted:
+            self.deleted, self.deleted_at_us = True, line.at_us
         self._head = None
 
     def _add_events(self, place: Place) -> None:

@@ -6,14 +6,15 @@ import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
+from urllib.parse import quote
 
 from turnfold.core.branches import view_of
 from turnfold.core.checks import check_lease_ttl, check_owner, not_found
 from turnfold.core.filtering import check_page_limit
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
 from turnfold.core.search import scan
-from turnfold.errors import LeaseLost, NotFound, SessionNotFound, StoreClosed, StoreUnavailable, TurnfoldError
+from turnfold.errors import InvalidInput, LeaseLost, NotFound, SessionNotFound, StoreClosed, StoreUnavailable, TurnfoldError
 from turnfold.ids import now_us
 from turnfold.limits import LOCK_WAIT_S_MAX, PAGE_EVENTS_MAX
 from turnfold.model.commit import Commit, Committed
@@ -35,7 +36,7 @@ from turnfold.stores.files.watching import Changes, FileWatch
 from turnfold.stores.files.writing import Writer
 
 T = TypeVar("T")
-Durability = Literal["full", "normal"]
+DURABILITIES = ("full", "normal")
 
 
 class FilesStore:
@@ -45,7 +46,7 @@ class FilesStore:
         self,
         directory: str | os.PathLike[str],
         *,
-        durability: Durability = "full",
+        durability: str = "full",
         clock: Clock = now_us,
         integrity_key: bytes | None = None,
         lock_wait_s: float = LOCK_WAIT_S_MAX,
@@ -61,14 +62,17 @@ class FilesStore:
             lock_wait_s: How long to wait for another process that holds a session's lock.
 
         Raises:
+            InvalidInput: There is no such durability.
             StoreCorrupt: The directory holds something else.
             SchemaTooNew: A newer Turnfold wrote it.
             StoreUnavailable: It cannot be made or read.
             NotSupported: It lies on a network mount.
         """
         self._root = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links, which messages should not
-        self.url = f"files://{self._root}"
+        if durability not in DURABILITIES:
+            raise InvalidInput(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
         durable = durability == "full"
+        self.url = f"files:///{quote(str(self._root))}" + ("" if durable else f"?durability={durability}")
         self.capabilities = frozenset({DURABLE, MULTI_PROCESS, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durable else set()))
         layout.prepare_root(self._root)
         self._clock = clock

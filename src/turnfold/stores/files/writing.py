@@ -12,13 +12,14 @@ looks at the named place and knows.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from turnfold.core import checks
-from turnfold.errors import TurnfoldError
+from turnfold.errors import InvalidInput, TurnfoldError
 from turnfold.ids import new_id
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.session import SessionKey
@@ -26,7 +27,7 @@ from turnfold.ports.store import Clock
 from turnfold.stores._combiner import Combiner
 from turnfold.stores.files.disk import OpenFile, as_turnfold_error, take_lock, unlock
 from turnfold.stores.files.layout import relative_path
-from turnfold.stores.files.lines import Line, WhenRow
+from turnfold.stores.files.lines import Line, WhenRow, encode_line
 from turnfold.stores.files.log import SessionLog, Written
 from turnfold.stores.files.staging import Staged, check_also, stage
 from turnfold.stores.files.state import LogState
@@ -134,7 +135,7 @@ class Writer:
             return [as_turnfold_error(error, log.path)] * len(commits)
 
     def _write_locked(self, log: SessionLog, commits: Sequence[Commit], open_count: int) -> list[Result]:
-        with log.lock:
+        with log.lock, _forgetting(log):
             log.refresh_locked()
             results, lines, members = self._stage_group(log, commits, open_count)
             if not lines:
@@ -144,7 +145,7 @@ class Writer:
             except OSError as error:
                 return _fail(results, members, as_turnfold_error(error, log.path))
         if written.line_count < len(lines):
-            full = as_turnfold_error(OSError(28, os.strerror(28)), log.path)
+            full = as_turnfold_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), log.path)
             results = _fail(results, members[written.line_count :], full)
         try:
             log.sync(written)  # readers go on meanwhile
@@ -164,17 +165,17 @@ class Writer:
         for index, commit in enumerate(commits):
             try:
                 staged = self._stage(log, commit, open_count)
+                if isinstance(staged, Committed):
+                    results.append(staged)
+                    continue
+                staged.line.after = len(lines)
+                line = _encode(staged)
             except TurnfoldError as error:
                 results.append(error)
                 continue
-            if isinstance(staged, Committed):
-                results.append(staged)
-                continue
             if not lines:
                 log.begin()
-            else:
-                staged.line.after = len(lines)
-            line = log.add(staged, size)
+            log.add(staged, size)
             lines.append(line)
             members.append(index)
             size += len(line)
@@ -182,17 +183,22 @@ class Writer:
         return results, lines, members
 
     def _stage(self, log: SessionLog, commit: Commit, open_count: int = 0) -> Staged | Committed:
-        staged = stage(
-            commit,
-            log.known,
-            now_us=self._clock(),
-            integrity_key=self._key,
-            read=log.read,
-            open_count=lambda: open_count,
-        )
-        if isinstance(staged, Staged):
-            for ref, content in staged.parts:
-                log.parts.put(ref, content)
+        try:
+            staged = stage(
+                commit,
+                log.known,
+                now_us=self._clock(),
+                integrity_key=self._key,
+                read=log.read,
+                open_count=lambda: open_count,
+            )
+            if isinstance(staged, Staged):
+                for ref, content in staged.parts:
+                    log.parts.put(ref, content)
+        except OSError as error:
+            raise as_turnfold_error(error, log.path) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _not_json(error) from error
         return staged
 
     # ---- several logs ----------------------------------------------------------------------------------------------------------------
@@ -207,7 +213,8 @@ class Writer:
                 if not logs[path].held:
                     raise checks.not_found(one.key.session_id)
             try:
-                return self._write_wide(logs, commits, main, open_count)
+                with _forgetting(*(held.log for held in logs.values())):
+                    return self._write_wide(logs, commits, main, open_count)
             except OSError as error:
                 raise as_turnfold_error(error, logs[main].log.path) from error
 
@@ -236,18 +243,25 @@ class Writer:
         transaction = new_id() if main in staged and others else ""
         if main in staged:
             logs[main].log.begin()
+        when = WhenRow(main, *logs[main].log.place)
+        lines: dict[str, bytes] = {}
+        for path, one in staged.items():
+            if transaction:
+                one.line.transaction = transaction
+                one.line.when, one.line.targets = (when, ()) if path != main else (None, tuple(others))
+            lines[path] = _encode(one)
         done: list[tuple[SessionLog, Written]] = []
         try:
-            for path in others:
-                when = WhenRow(main, *logs[main].log.place) if transaction else None
-                done.append(_append_one(logs[path].log, staged[path], transaction=transaction, when=when))
-            if main in staged:
-                done.append(_append_one(logs[main].log, staged[main], transaction=transaction, targets=tuple(others)))
+            for path in [*others, *([main] if main in staged else [])]:
+                log = logs[path].log
+                log.begin()
+                log.add(staged[path], 0)
+                written = log.append([lines[path]])
+                done.append((log, written))
+                log.sync(written)
         except OSError:
-            for log, written in done:
+            for log, written in reversed(done):  # the commit point first
                 log.take_back(written)
-            for held in logs.values():
-                held.log.forget()
             raise
         if transaction:
             with contextlib.suppress(OSError):  # it is committed; the next writer says so if this one cannot
@@ -292,7 +306,13 @@ class Writer:
                         if state is None:
                             raise checks.not_found(key.session_id)
                         checks.check_owner(key.session_id, state.genesis.owner, owner)
-                        yield log, state
+                        try:
+                            yield log, state
+                        except TurnfoldError:
+                            raise
+                        except BaseException:
+                            log.forget()
+                            raise
                 finally:
                     log.release()
             except OSError as error:
@@ -327,21 +347,27 @@ class _Held(msgspec.Struct, frozen=True):
     held: bool
 
 
-def _append_one(
-    log: SessionLog,
-    staged: Staged,
-    *,
-    transaction: str,
-    when: WhenRow | None = None,
-    targets: tuple[str, ...] = (),
-) -> tuple[SessionLog, Written]:
-    """Write and sync one line of a transaction."""
-    staged.line.transaction, staged.line.when = transaction, when
-    staged.line.targets = targets if transaction else ()
-    log.begin()
-    written = log.append([log.add(staged, 0)])
-    log.sync(written)
-    return log, written
+@contextlib.contextmanager
+def _forgetting(*logs: SessionLog) -> Iterator[None]:
+    """Let nothing stay known that may not stand in the files, when something (Ctrl-C, say) gets in between."""
+    try:
+        yield
+    except BaseException:
+        for log in logs:
+            log.forget()
+        raise
+
+
+def _encode(staged: Staged) -> bytes:
+    try:
+        return encode_line(staged.line, staged.rows)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _not_json(error) from error
+
+
+def _not_json(error: Exception) -> TurnfoldError:
+    """The error for what msgspec cannot encode: lone surrogates, foreign types in a run's data, numbers beyond 64 bits."""
+    return InvalidInput(f"the commit cannot be written as JSON: {error}")
 
 
 def _fail(results: list[Result], members: Sequence[int], error: Exception) -> list[Result]:
