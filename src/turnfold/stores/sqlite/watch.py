@@ -1,8 +1,9 @@
 """Noticing commits of any process: inotify on the write-ahead log, then SQLite's own ``data_version``; polling where there is no inotify.
 
 Theory of operation. A commit writes to the log, syncs it, and only then becomes visible (through shared memory, which inotify does not see).
-So the wake-up comes before there is anything to read. The watcher therefore looks, and looks again at growing distances, until
-``data_version`` of its own connection changes or a poll's worth of time has passed. One thread per store, and only while somebody watches.
+So the wake-up comes before there is anything to read. The watcher therefore looks, and looks again at growing distances, until the
+``data_version`` of its own connection changes; another wake-up begins the short distances anew. One thread per store, and only while
+somebody watches.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ _IN_CREATE: Final = 0x100
 _EVENT_HEAD_BYTES: Final = 16
 _READ_BYTES: Final = 65_536
 LOOK_AGAIN_S: Final = 0.00005
-"""First distance between looks after a wake-up; doubled each time."""
+"""First distance between looks after a wake-up."""
+LOOK_GROWTH: Final = 1.5
+POLL_RESOLUTION_S: Final = 0.001
+"""``poll`` takes milliseconds; shorter pauses are slept."""
 
 
 class Watcher:
@@ -97,33 +101,28 @@ class Watcher:
         if inotify is not None:
             poll.register(inotify, select.POLLIN)
         name = os.fsencode(Path(self._path).name + "-wal")
+        pause_s = POLL_INTERVAL_S
         try:
             while True:
-                ready = dict(poll.poll(POLL_INTERVAL_S * 1000))
+                if pause_s < POLL_RESOLUTION_S:
+                    time.sleep(pause_s)
+                    ready = dict(poll.poll(0))
+                else:
+                    ready = dict(poll.poll(pause_s * 1_000))
                 if stop in ready:
                     return
-                if inotify is not None and inotify in ready and not _concerns(os.read(inotify, _READ_BYTES), name):
-                    continue
-                version = self._look(connection, version, again=bool(ready))
+                pause_s = min(pause_s * LOOK_GROWTH, POLL_INTERVAL_S)
+                if inotify is not None and inotify in ready and _concerns(os.read(inotify, _READ_BYTES), name):
+                    pause_s = LOOK_AGAIN_S
+                now = _data_version(connection)
+                if now != version:
+                    version, pause_s = now, POLL_INTERVAL_S
+                    self.notify()
         finally:
             connection.close()
             os.close(stop)
             if inotify is not None:
                 os.close(inotify)
-
-    def _look(self, connection: sqlite3.Connection, version: int, *, again: bool) -> int:
-        """Notify if there is something new; after a wake-up look again until there is, for at most a poll's worth of time."""
-        pause_s = LOOK_AGAIN_S
-        end = time.monotonic() + POLL_INTERVAL_S
-        while True:
-            now = _data_version(connection)
-            if now != version:
-                self.notify()
-                return now
-            if not again or time.monotonic() > end or not self._watches:
-                return version
-            time.sleep(pause_s)
-            pause_s *= 2
 
 
 class StoreWatch:
