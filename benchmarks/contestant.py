@@ -25,6 +25,8 @@ class Contestant:
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
         self.durable = durable
+        self.background = True
+        """Whether work beside the calls (an index that is brought up to date) may go on; off where the bytes of a call are counted."""
 
     def load_library(self) -> None:
         """Import what the contestant needs, before any clock starts."""

@@ -32,7 +32,7 @@ class Ours(Contestant):
     def open(self) -> Any:
         import turnfold
 
-        self.client: Any = turnfold.connect(self.url())
+        self.client: Any = turnfold.connect(self.url(), upkeep=self.background)
 
     def session(self, name: str, user: str, agent: str, *, new: bool) -> Any:
         return self.client.open(name, owner=user, agent=agent, create=new)
@@ -73,7 +73,7 @@ class OursAsync(Ours):
     async def open(self) -> None:
         import turnfold
 
-        self.client = turnfold.connect_async(self.url())
+        self.client = turnfold.connect_async(self.url(), upkeep=self.background)
 
     async def session(self, name: str, user: str, agent: str, *, new: bool) -> Any:
         return await self.client.open(name, owner=user, agent=agent, create=new)
