@@ -8,7 +8,6 @@ somebody watches.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import sqlite3
@@ -147,6 +146,8 @@ def _inotify(path: str) -> int | None:
     """Return an inotify descriptor for the database's folder (the log comes and goes), None where there is no inotify."""
     if not sys.platform.startswith("linux"):
         return None
+    import ctypes  # 5 ms that only those pay who watch
+
     libc: Any = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
     if fd < 0:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from turnfold.core.checks import (
     check_commit,
@@ -32,6 +32,7 @@ from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
 from turnfold.model.event import MAIN, Event
 from turnfold.model.session import SessionKey
+from turnfold.model.usage import NO_USAGE
 from turnfold.ports.store import Clock
 from turnfold.stores.sqlite.applying import (
     LIST_GRAIN_US,
@@ -53,6 +54,7 @@ from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
 from turnfold.stores.sqlite.rows import INSERT_EVENT, event_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LIVE_SESSIONS_MAX: Final = 4_096
@@ -94,27 +96,17 @@ class Writer:
             results += self._run_group(commits[len(results) :] if results else commits)
         return results
 
-    def _run_group(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+    def _run_group(self, commits: Sequence[Commit], *, careful: bool = False) -> list[Committed | Exception]:
         try:
-            return self._transaction(lambda: self._write_group(commits, careful=False))
+            return self._transaction(self._write_group, commits, careful=careful)
         except _Stale:
-            return self._run_carefully(commits)
+            return self._run_group(commits, careful=True)
         except TurnfoldError as error:
             return [error] * len(commits)
         except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
             if len(commits) == 1:
                 return [translate(self.path, error)]
-            return [self._run_group((commit,))[0] for commit in commits]
-
-    def _run_carefully(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
-        try:
-            return self._transaction(lambda: self._write_group(commits, careful=True))
-        except TurnfoldError as error:
-            return [error] * len(commits)
-        except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
-            if len(commits) == 1:
-                return [translate(self.path, error)]
-            return [self._run_carefully((commit,))[0] for commit in commits]
+            return [self._run_group((commit,), careful=careful)[0] for commit in commits]
 
     def transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         """Do other writing work in a transaction of its own; what is remembered of the sessions is dropped.
@@ -124,11 +116,11 @@ class Writer:
         """
         self._live.clear()
         try:
-            return self._transaction(lambda: work(self._cursor))
+            return self._transaction(work, self._cursor)
         except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
             raise translate(self.path, error) from error
 
-    def _transaction(self, work: Callable[[], T]) -> T:
+    def _transaction(self, work: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
         if self._closed:
             raise StoreClosed(f"the store {self.path} is closed", path=self.path)
         execute = self._cursor.execute
@@ -136,7 +128,7 @@ class Writer:
         turnstile.begin(execute)
         try:
             try:
-                result = work()
+                result = work(*values, **named)
                 execute("COMMIT")
             except BaseException:
                 self._live.clear()
@@ -206,7 +198,14 @@ class Writer:
         live.updated_at_us, live.expires_at_us = updated_at_us, expires_at_us
         if not live.touched or updated_at_us > live.listed_at_us + LIST_GRAIN_US:
             relist(cursor, live)
-        if change is not NO_CHANGE or commit.parts or count > 1 or events[0].source is not None:
+        if (
+            change.entries
+            or change.usage is not NO_USAGE
+            or change.usage_by_model
+            or commit.parts
+            or count > 1
+            or events[0].source is not None
+        ):
             self._append_rest(live, commit, pos)
         return Committed(last_seq + 1, last_seq + count, False, None, False, live.incarnation, live.active_branch, now)
 
@@ -343,5 +342,5 @@ def _is_plain_change(change: HeadChange) -> bool:
         and not change.guards
         and not change.branch_count
         and not change.checkpoint_count
-        and not any(entry.kind == "branch" for entry in change.entries)
+        and (not change.entries or all(entry.kind != "branch" for entry in change.entries))
     )
