@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -40,7 +40,10 @@ class Place:
 class Bytes(Contestant):
     """A floor that is handed payload bytes and reads JSON."""
 
-    DECODE: ClassVar[Callable[[bytes], Any]] = staticmethod(json.loads)
+    @staticmethod
+    def decoder() -> Callable[[bytes], Any]:
+        """What turns stored bytes into objects."""
+        return json.loads
 
     def native(self, items: Sequence[Item]) -> list[Any]:
         return [encode_message(to_message(item)) for item in items]
@@ -56,7 +59,7 @@ class Sqlite(Bytes):
     NAME = "raw-sqlite"
     IMPORT = "import sqlite3, json; sqlite3.connect('{path}/raw.db').execute('PRAGMA journal_mode=WAL')"
 
-    def open(self) -> None:
+    def open(self) -> Any:
         self.db = self.connect()
         self.db.executescript(SCHEMA)
         self.clock = self.db.execute("SELECT ifnull(max(changed), 0) FROM talk").fetchone()[0]
@@ -81,7 +84,7 @@ class Sqlite(Bytes):
     def writer(self, name: str, user: str, agent: str) -> Any:
         return self.connect(), self.session(name, user, agent, new=False).talk
 
-    def append(self, handle: Any, batch: Any) -> None:
+    def append(self, handle: Any, batch: Any) -> Any:
         if len(batch) == 1:
             self.db.execute("INSERT INTO entry VALUES(?, ?, ?)", (handle.talk, handle.next, batch[0]))
         else:
@@ -92,22 +95,22 @@ class Sqlite(Bytes):
             self.db.execute("COMMIT")
         handle.next += len(batch)
 
-    def shared(self, handle: Any, batch: Any) -> None:
+    def shared(self, handle: Any, batch: Any) -> Any:
         db, talk = handle  # the place is given out inside the statement, so writers need to know nothing of each other
         db.execute("INSERT INTO entry SELECT ?1, ifnull(max(seq), 0) + 1, ?2 FROM entry WHERE talk = ?1", (talk, batch[0]))
 
-    def load(self, handle: Any) -> list[Any]:
+    def load(self, handle: Any) -> Any:
         rows: list[Any] = []
         select = "SELECT body FROM entry WHERE talk = ? AND seq <= ? ORDER BY seq"
         if handle.parent is not None:
             rows = self.db.execute(select, (handle.parent, handle.parent_seq)).fetchall()
         rows += self.db.execute(select, (handle.talk, handle.next)).fetchall()
-        decode = self.DECODE
+        decode = self.decoder()
         return [decode(row[0]) for row in rows]
 
     def tail(self, handle: Any, count: int) -> list[Any]:
         rows = self.db.execute("SELECT body FROM entry WHERE talk = ? ORDER BY seq DESC LIMIT ?", (handle.talk, count)).fetchall()
-        decode = self.DECODE
+        decode = self.decoder()
         return [decode(row[0]) for row in reversed(rows)]
 
     def fork(self, handle: Any, at: int, name: str) -> Any:
@@ -122,7 +125,7 @@ class Sqlite(Bytes):
         sql = "SELECT name FROM talk WHERE user = ? AND agent = ? ORDER BY changed DESC LIMIT ?"
         return [row[0] for row in self.db.execute(sql, (user, agent, limit))]
 
-    def close(self) -> None:
+    def close(self) -> Any:
         self.db.close()
 
 
@@ -131,7 +134,10 @@ class SqliteFast(Sqlite):
     """The same, decoding with msgspec into Message objects: what the fastest typed load could be."""
 
     NAME = "raw-sqlite+msgspec"
-    DECODE = staticmethod(decode_message)
+
+    @staticmethod
+    def decoder() -> Callable[[bytes], Any]:
+        return decode_message
 
 
 @contestant

@@ -116,7 +116,7 @@ class GroupedAsync(_Grouped):
     async def shared(self, handle: Any, batch: Any) -> None:
         await self.append(handle, batch)
 
-    async def load(self, handle: Any) -> list[Any]:
+    async def load(self, handle: Any) -> Any:
         return Sqlite.load(self, handle)
 
     def tell(self, waiters: list[Any]) -> None:

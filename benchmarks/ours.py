@@ -23,7 +23,7 @@ class Ours(Contestant):
         import turnfold
 
         turnfold.connect("memory://").close()  # public names are imported on first use
-        assert turnfold.AsyncClient
+        importlib.import_module("turnfold.client_async")
         importlib.import_module(f"turnfold.stores.{self.SCHEME}")  # a store when it is opened: import has a goal of its own
 
     def url(self) -> str:
@@ -32,7 +32,7 @@ class Ours(Contestant):
     def open(self) -> Any:
         import turnfold
 
-        self.client: Any = turnfold.connect(self.url())
+        self.client: Any = turnfold.connect(self.url(), upkeep=self.background)
 
     def session(self, name: str, user: str, agent: str, *, new: bool) -> Any:
         return self.client.open(name, owner=user, agent=agent, create=new)
@@ -73,7 +73,7 @@ class OursAsync(Ours):
     async def open(self) -> None:
         import turnfold
 
-        self.client = turnfold.connect_async(self.url())
+        self.client = turnfold.connect_async(self.url(), upkeep=self.background)
 
     async def session(self, name: str, user: str, agent: str, *, new: bool) -> Any:
         return await self.client.open(name, owner=user, agent=agent, create=new)

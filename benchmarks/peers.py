@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.contestant import Contestant, contestant
-from benchmarks.conversation import Item, from_openai, openai_items
+from benchmarks.conversation import Item, Kind, from_openai, openai_items
 
 
 @contestant
@@ -203,6 +203,6 @@ class SessionLinker(Contestant):
                 out.append(Item("user" if segment.role == "user" else "answer", segment.content))
             else:
                 body = json.loads(segment.content)
-                kind = "call" if segment.segment_type == "tool_call" else "result"
+                kind: Kind = "call" if segment.segment_type == "tool_call" else "result"
                 out.append(Item(kind, call_id=body["id"], tool=body["tool"], value=body["value"]))
         return out

@@ -75,7 +75,7 @@ async def _timed(who: Contestant, handle: Any, batches: list[Any], cap_s: float)
 
 async def seed(who: Contestant, *, sizes: list[int]) -> Result:
     """Write one session of each size, in large commits, for the reading workloads."""
-    who.durable = False
+    who.durable = who.background = False
     await done(who.open())
     for size in sizes:
         handle = await done(who.session(f"s{size}", "u1", "a1", new=True))
@@ -124,6 +124,7 @@ async def tail(who: Contestant, *, size: int, count: int = 50, rounds: int = 40)
 
 async def fork(who: Contestant, *, size: int, rounds: int = 12) -> Result:
     """Branch off in the middle of a session, load the branch, and load a plain session of the same length."""
+    who.background = False
     await done(who.open())
     handle = await done(who.session(f"s{size}", "u1", "a1", new=False))
     before = folder_bytes(who.folder)
@@ -165,7 +166,7 @@ USERS, AGENTS = 50, 2
 
 async def seed_list(who: Contestant, *, count: int) -> Result:
     """Write many short sessions of many users and agents."""
-    who.durable = False
+    who.durable = who.background = False
     await done(who.open())
     batch = who.batch(who.native([Item("user", "Hello")]))
     for index in range(count):

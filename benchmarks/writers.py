@@ -93,8 +93,8 @@ def judge(got: list[Item], written: dict[int, int]) -> Result:
     """Compare a session that several wrote to with what each of them wrote."""
     seen: list[tuple[int, int]] = []
     for item in got:
-        writer, _, index = item.text.split(" ", 1)[0][1:].partition(":")
-        seen.append((int(writer), int(index)))
+        who, _, place = item.text.split(" ", 1)[0][1:].partition(":")
+        seen.append((int(who), int(place)))
     wanted = sum(written.values())
     last = dict.fromkeys(written, -1)
     misplaced = 0

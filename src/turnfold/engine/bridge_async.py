@@ -1,8 +1,9 @@
 """How the async side of the engine reaches the blocking store: with one thread hop per operation.
 
 Theory of operation. ``AsyncBridge`` has one commit thread and a few read threads per store.
-An awaited commit is put on a queue; the commit thread takes everything that is waiting into one ``commit_many`` (group commit) and tells each
-event loop once for the whole batch. A cancelled await takes a commit back that the thread has not begun; one that it has begun is awaited to
+Commits that are awaited in one turn of an event loop go to the commit thread together, at the end of that turn: one wake-up for all of them, and
+at a moment when the loop is about to wait and lets the thread have the interpreter. The thread takes everything that has come into one
+``commit_many`` (group commit) and tells each event loop once for the whole batch. A cancelled await takes a commit back that the thread has not begun; one that it has begun is awaited to
 its end, because it may be durable already, and its outcome is attached to the CancelledError as ``committed``.
 """
 
@@ -48,7 +49,9 @@ class AsyncBridge:
     def __init__(self, store: Store) -> None:
         """Bind the store; threads start with the first call."""
         self.store = store
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+        self._queued = 0
         self._thread: threading.Thread | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -69,16 +72,23 @@ class AsyncBridge:
 
     async def commit(self, commit: Commit) -> Committed:
         """Commit in the next group."""
-        while self._queue.qsize() >= COMMIT_QUEUE_MAX:  # noqa: ASYNC110  # the queue has no "not full" to wait for
+        while self._queued >= COMMIT_QUEUE_MAX:  # noqa: ASYNC110  # the queue has no "not full" to wait for
             await asyncio.sleep(0.001)
-        waiting = _Waiting(commit, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(commit, loop)
         with self._lock:  # nothing may enter behind the closing None
             self._check_open()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="turnfold-commit", daemon=True)
                 self._thread.start()
             self.hop_count += 1
-            self._queue.put(waiting)
+            self._queued += 1
+            gathered = self._gathered.get(loop)
+            if gathered is None:
+                self._gathered[loop] = [waiting]
+                loop.call_soon(self._send, loop)
+            else:
+                gathered.append(waiting)
         try:
             return await waiting.future
         except asyncio.CancelledError as error:
@@ -86,6 +96,13 @@ class AsyncBridge:
             if waiting.started:
                 error.committed = await self._outcome(waiting)  # type: ignore[attr-defined]
             raise
+
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what was awaited in this turn of the loop."""
+        with self._lock:
+            gathered = self._gathered.pop(loop, None)
+        if gathered is not None:  # else the bridge was closed, which has sent it
+            self._queue.put(gathered)
 
     async def _outcome(self, waiting: _Waiting) -> Any:
         """Wait for a begun commit's end, whatever else is cancelled meanwhile."""
@@ -103,27 +120,29 @@ class AsyncBridge:
     def _run(self) -> None:
         """Take what waits, commit it as one group, tell the loops; until None arrives."""
         get = self._queue.get
-        get_nowait = self._queue.get_nowait
+        empty = self._queue.empty
         ending = False
         while not ending:
-            item = get()
+            items = get()
             batch: list[_Waiting] = []
-            while item is not None:
-                item.started = True  # before the look at ``cancelled``: the canceller sets and looks in the other order
-                if item.cancelled:
-                    item.outcome = asyncio.CancelledError()
-                else:
-                    batch.append(item)
-                if len(batch) >= COMMIT_GROUP_MAX:
+            count = 0
+            while items is not None:
+                count += len(items)
+                for item in items:
+                    item.started = True  # before the look at ``cancelled``: the canceller sets and looks in the other order
+                    if item.cancelled:
+                        item.outcome = asyncio.CancelledError()
+                    else:
+                        batch.append(item)
+                if len(batch) >= COMMIT_GROUP_MAX or empty():
                     break
-                try:
-                    item = get_nowait()
-                except queue.Empty:
-                    break
+                items = get()
             else:
                 ending = True
-            if batch:
-                self._commit(batch)
+            with self._lock:  # before the loops are told: after that the thread should wait again, and leave them the interpreter
+                self._queued -= count
+            for first in range(0, len(batch), COMMIT_GROUP_MAX):
+                self._commit(batch[first : first + COMMIT_GROUP_MAX] if len(batch) > COMMIT_GROUP_MAX else batch)
 
     def _commit(self, batch: list[_Waiting]) -> None:
         try:
@@ -152,6 +171,9 @@ class AsyncBridge:
                 return
             self._closed = True
             thread, executor = self._thread, self._executor
+            for gathered in self._gathered.values():
+                self._queue.put(gathered)
+            self._gathered.clear()
         if thread is not None:
             self._queue.put(None)
             thread.join()
