@@ -48,7 +48,7 @@ from turnfold.stores.sqlite.applying import (
     write_rows,
     write_sums,
 )
-from turnfold.stores.sqlite.database import connect_writer, lengthen_log, translate
+from turnfold.stores.sqlite.database import connect_writer, translate
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
 from turnfold.stores.sqlite.rows import INSERT_EVENT, event_row
@@ -74,10 +74,6 @@ class _Stale(Exception):
     """Something was written before the remembered state proved old."""
 
 
-LENGTHEN_AFTER: Final = 8
-"""Transactions of a process before it gives the log its full length (10 ms, once): who writes more than a few will write many."""
-
-
 class Writer:
     """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
 
@@ -91,7 +87,6 @@ class Writer:
         self.connection = connect_writer(path, durability)
         self._cursor = self.connection.cursor()
         self._closed = False
-        self._count = 0 if durability == "full" else LENGTHEN_AFTER
 
     # ---- transactions ----------------------------------------------------------------------------------------------------------------
     def run(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
@@ -133,10 +128,6 @@ class Writer:
         turnstile.begin(execute)
         try:
             try:
-                if self._count < LENGTHEN_AFTER:
-                    self._count += 1
-                    if self._count == LENGTHEN_AFTER:
-                        lengthen_log(self.path)
                 result = work(*values, **named)
                 execute("COMMIT")
             except BaseException:
