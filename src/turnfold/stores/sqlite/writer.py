@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from turnfold.core.checks import (
     check_commit,
@@ -52,7 +52,7 @@ from turnfold.stores.sqlite.database import LOG_BYTES_MAX, connect_writer, trans
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
-from turnfold.stores.sqlite.rows import INSERT_EVENT, INSERT_EVENTS, ROWS_TOGETHER_MAX, event_row
+from turnfold.stores.sqlite.rows import INSERT_EVENT, INSERT_EVENTS, ROWS_TOGETHER_MAX, EventRow, event_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
 P = ParamSpec("P")
@@ -210,8 +210,7 @@ class Writer:
             if count == 1:
                 cursor.execute(INSERT_EVENT, event_row(events[0], pos, now, branch))
             else:
-                rows = (event_row(event, at, now, branch) for at, event in enumerate(events, pos))
-                cursor.executemany(INSERT_EVENT, rows)
+                self._insert([event_row(event, at, now, branch) for at, event in enumerate(events, pos)])
         except sqlite3.IntegrityError:
             if self.connection.total_changes != changes:
                 raise _Stale from None
@@ -242,7 +241,7 @@ class Writer:
         """
         now = self._clock()
         moves: dict[int, _Move] = {}
-        values: list[Any] = []
+        rows: list[EventRow] = []
         out: list[Committed | Exception] = []
         for commit in commits:
             live = self._live.get(commit.key)
@@ -254,9 +253,14 @@ class Writer:
                     return None
                 move = moves[live.sn] = _Move(live)
             seq = move.add(commit)
-            values += event_row(commit.events[0], live.base + seq, now, None if live.forked_seq is None else live.active_branch)
+            rows.append(event_row(commit.events[0], live.base + seq, now, None if live.forked_seq is None else live.active_branch))
             out.append(Committed(seq, seq, False, None, False, live.incarnation, live.active_branch, now))
-        if not self._insert_together(values, len(commits)):
+        changes = self.connection.total_changes
+        try:
+            self._insert(rows)
+        except sqlite3.IntegrityError:
+            if self.connection.total_changes != changes:
+                raise _Stale from None
             return None
         cursor = self._cursor
         for sn, move in moves.items():
@@ -271,21 +275,16 @@ class Writer:
                 relist(cursor, live)
         return out
 
-    def _insert_together(self, values: list[Any], count: int) -> bool:
-        """Insert rows, many at a time; False where one is there already and nothing was written."""
-        changes = self.connection.total_changes
-        width = len(values) // count
+    def _insert(self, rows: Sequence[EventRow]) -> None:
+        """Insert rows, up to sixteen with each statement."""
+        execute = self._cursor.execute
         at = 0
-        try:
-            while at < count:
-                size = 1 << (min(count - at, ROWS_TOGETHER_MAX).bit_length() - 1)
-                self._cursor.execute(INSERT_EVENTS[size], values[at * width : (at + size) * width])
-                at += size
-        except sqlite3.IntegrityError:
-            if self.connection.total_changes != changes:
-                raise _Stale from None
-            return False
-        return True
+        left = len(rows)
+        while left:
+            size = 1 << (min(left, ROWS_TOGETHER_MAX).bit_length() - 1)
+            execute(INSERT_EVENTS[size], [value for row in rows[at : at + size] for value in row])
+            at += size
+            left -= size
 
     def _append_rest(self, live: Live, commit: Commit, pos: int) -> None:
         """Write what most appends do not have: usage, entries, parts, kept source lines."""
