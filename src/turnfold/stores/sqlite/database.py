@@ -18,6 +18,7 @@ STATEMENTS_CACHED: Final = 256
 WAL_PAGES: Final = 1_000
 """The log is copied into the database when it has this many pages (4 MB), and then written again from its start: never truncated, because
 blocks that are there already sync in half the time."""
+LOG_BYTES_MAX: Final = 32 + WAL_PAGES * (24 + 4_096)
 READER_CACHE_KIB: Final = 8_192
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

@@ -24,6 +24,12 @@ INSERT_EVENT: Final = (
     "message_count, turn_count, token_count, usage, extra, meta, salt, digest) "
     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+ROWS_TOGETHER_MAX: Final = 16
+_HEAD, _, _ROW = INSERT_EVENT.partition(" VALUES")
+INSERT_EVENTS: Final = {
+    size: f"{_HEAD} VALUES{', '.join([_ROW] * size)}" for size in (1 << power for power in range(ROWS_TOGETHER_MAX.bit_length()))
+}
+"""The same for 1, 2, 4, 8 and 16 rows."""
 EVENT_COLUMNS: Final = (
     "e.pos & 4294967295, e.id, e.type, e.data, e.at_us, e.recorded_at_us, e.branch, e.run_id, e.message_id, e.parent_id, e.visibility, "
     "e.message_count, e.turn_count, e.token_count, e.usage, e.extra, e.meta, e.salt, e.digest"

@@ -48,10 +48,11 @@ from turnfold.stores.sqlite.applying import (
     write_rows,
     write_sums,
 )
-from turnfold.stores.sqlite.database import connect_writer, translate
+from turnfold.stores.sqlite.database import LOG_BYTES_MAX, connect_writer, translate
 from turnfold.stores.sqlite.live import Live, load_live
+from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
-from turnfold.stores.sqlite.rows import INSERT_EVENT, event_row
+from turnfold.stores.sqlite.rows import INSERT_EVENT, INSERT_EVENTS, ROWS_TOGETHER_MAX, EventRow, event_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
 P = ParamSpec("P")
@@ -74,6 +75,30 @@ class _Stale(Exception):
     """Something was written before the remembered state proved old."""
 
 
+class _Move:
+    """What a group adds to one session."""
+
+    __slots__ = ("last_seq", "live", "messages", "tokens", "turns", "updated_at_us")
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.last_seq: int = live.last_seq
+        self.messages: int = live.message_count
+        self.turns: int = live.turn_count
+        self.tokens = 0
+        self.updated_at_us: int = live.updated_at_us
+
+    def add(self, commit: Commit) -> int:
+        """Take in one event; return its seq."""
+        change = commit.change
+        self.last_seq += 1
+        self.updated_at_us = latest_us(commit.events, self.updated_at_us)
+        self.messages += change.message_count
+        self.turns += change.turn_count
+        self.tokens += change.token_count
+        return self.last_seq
+
+
 class Writer:
     """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
 
@@ -86,6 +111,7 @@ class Writer:
         self.turnstile = Turnstile(path)
         self.connection = connect_writer(path, durability)
         self._cursor = self.connection.cursor()
+        self._room = LogRoom(f"{path}-wal", LOG_BYTES_MAX) if durability == "full" else None
         self._closed = False
 
     # ---- transactions ----------------------------------------------------------------------------------------------------------------
@@ -128,6 +154,8 @@ class Writer:
         turnstile.begin(execute)
         try:
             try:
+                if self._room is not None:
+                    self._room.look()
                 result = work(*values, **named)
                 execute("COMMIT")
             except BaseException:
@@ -141,6 +169,10 @@ class Writer:
 
     # ---- commits ---------------------------------------------------------------------------------------------------------------------
     def _write_group(self, commits: Sequence[Commit], *, careful: bool) -> list[Committed | Exception]:
+        if len(commits) > 1 and not careful:
+            together = self._append_together(commits)
+            if together is not None:
+                return together
         results: list[Committed | Exception] = []
         end = time.monotonic() + TRANSACTION_S_MAX if len(commits) > 1 else 0.0
         for commit in commits:
@@ -178,8 +210,7 @@ class Writer:
             if count == 1:
                 cursor.execute(INSERT_EVENT, event_row(events[0], pos, now, branch))
             else:
-                rows = (event_row(event, at, now, branch) for at, event in enumerate(events, pos))
-                cursor.executemany(INSERT_EVENT, rows)
+                self._insert([event_row(event, at, now, branch) for at, event in enumerate(events, pos)])
         except sqlite3.IntegrityError:
             if self.connection.total_changes != changes:
                 raise _Stale from None
@@ -198,16 +229,62 @@ class Writer:
         live.updated_at_us, live.expires_at_us = updated_at_us, expires_at_us
         if not live.touched or updated_at_us > live.listed_at_us + LIST_GRAIN_US:
             relist(cursor, live)
-        if (
-            change.entries
-            or change.usage is not NO_USAGE
-            or change.usage_by_model
-            or commit.parts
-            or count > 1
-            or events[0].source is not None
-        ):
+        if _has_rest(commit):
             self._append_rest(live, commit, pos)
         return Committed(last_seq + 1, last_seq + count, False, None, False, live.incarnation, live.active_branch, now)
+
+    def _append_together(self, commits: Sequence[Commit]) -> list[Committed | Exception] | None:
+        """Append single events to known sessions with one statement for up to sixteen; None where a commit needs more than that.
+
+        Each statement is 8 µs less for its rows, and lets go of the interpreter once instead of once per row. Nothing is remembered before
+        everything is written, so a stale session undoes the group (_Stale).
+        """
+        now = self._clock()
+        moves: dict[int, _Move] = {}
+        rows: list[EventRow] = []
+        out: list[Committed | Exception] = []
+        for commit in commits:
+            live = self._live.get(commit.key)
+            if live is None or not _is_single(commit, live):
+                return None
+            move = moves.get(live.sn)
+            if move is None:
+                if live.last_seq == live.clean_seq or not live.touched:
+                    return None
+                move = moves[live.sn] = _Move(live)
+            seq = move.add(commit)
+            rows.append(event_row(commit.events[0], live.base + seq, now, None if live.forked_seq is None else live.active_branch))
+            out.append(Committed(seq, seq, False, None, False, live.incarnation, live.active_branch, now))
+        changes = self.connection.total_changes
+        try:
+            self._insert(rows)
+        except sqlite3.IntegrityError:
+            if self.connection.total_changes != changes:
+                raise _Stale from None
+            return None
+        cursor = self._cursor
+        for sn, move in moves.items():
+            live = move.live
+            last = (move.last_seq, move.messages, move.turns, move.tokens, move.updated_at_us, None)
+            cursor.execute(UPDATE_PLAIN, (*last, sn, live.last_seq, live.version))
+            if cursor.rowcount != 1:
+                raise _Stale
+            live.last_seq, live.message_count, live.turn_count = move.last_seq, move.messages, move.turns
+            live.updated_at_us = move.updated_at_us
+            if live.updated_at_us > live.listed_at_us + LIST_GRAIN_US:
+                relist(cursor, live)
+        return out
+
+    def _insert(self, rows: Sequence[EventRow]) -> None:
+        """Insert rows, up to sixteen with each statement."""
+        execute = self._cursor.execute
+        at = 0
+        left = len(rows)
+        while left:
+            size = 1 << (min(left, ROWS_TOGETHER_MAX).bit_length() - 1)
+            execute(INSERT_EVENTS[size], [value for row in rows[at : at + size] for value in row])
+            at += size
+            left -= size
 
     def _append_rest(self, live: Live, commit: Commit, pos: int) -> None:
         """Write what most appends do not have: usage, entries, parts, kept source lines."""
@@ -303,6 +380,8 @@ class Writer:
         self._closed = True
         self._live.clear()
         self.connection.close()
+        if self._room is not None:
+            self._room.close()
         self.turnstile.close()
 
 
@@ -332,6 +411,21 @@ def _stays_on(branch: str, events: Sequence[Event]) -> bool:
     if len(events) == 1:
         return not events[0].branch or events[0].branch == branch
     return bool(events) and all(not event.branch or event.branch == branch for event in events)
+
+
+def _is_single(commit: Commit, live: Live) -> bool:
+    """Whether a commit appends one event and nothing else, to a session without an expiry, and does not look at its last seq."""
+    if len(commit.events) != 1 or commit.expected_seq is not None or live.expires_at_us is not None:
+        return False
+    return not _has_rest(commit) and _is_plain(commit, live)
+
+
+def _has_rest(commit: Commit) -> bool:
+    """Whether a plain append has usage, entries, parts or kept source lines."""
+    change = commit.change
+    if change.usage is not NO_USAGE or change.usage_by_model or change.entries or commit.parts:
+        return True
+    return any(event.source is not None for event in commit.events)
 
 
 def _is_plain_change(change: HeadChange) -> bool:
