@@ -125,6 +125,7 @@ async def tail(who: Contestant, *, size: int, count: int = 50, rounds: int = 40)
 async def fork(who: Contestant, *, size: int, rounds: int = 12) -> Result:
     """Branch off in the middle of a session, load the branch, and load a plain session of the same length."""
     who.background = False
+    closed = folder_bytes(who.folder)
     await done(who.open())
     handle = await done(who.session(f"s{size}", "u1", "a1", new=False))
     before = folder_bytes(who.folder)
@@ -155,7 +156,7 @@ async def fork(who: Contestant, *, size: int, rounds: int = 12) -> Result:
         "ms": median(times) / 1e6,
         "best_ms": min(times) / 1e6,
         "live_bytes": written / len(times),
-        "file_bytes": max(0, folder_bytes(who.folder) - before) / len(times),
+        "file_bytes": (folder_bytes(who.folder) - closed) / len(times),
         "branch_load": min(branch_times) / min(plain_times),
         "verified": verified,
     }
