@@ -14,7 +14,7 @@ from turnfold.cli.root import COMMANDS, cli
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(cli, info_name="turnfold")
+    context = click.Context(cli, info_name="turnfold", **cli.context_settings)
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None

@@ -26,7 +26,7 @@ TYPED = [(page.relative_to(ROOT).as_posix(), call) for page in PAGES for call in
 def check(arguments: list[str]) -> None:
     """Raise click's own error for what the command line would not take."""
     command: click.Command = cli
-    context = click.Context(cli, info_name="turnfold", resilient_parsing=False)
+    context = click.Context(cli, info_name="turnfold", **cli.context_settings)
     while True:
         parser = command.make_parser(context)
         parser.allow_interspersed_args = not isinstance(command, click.Group)
@@ -38,7 +38,7 @@ def check(arguments: list[str]) -> None:
         _, found, arguments = command.resolve_command(context, rest)
         assert found is not None
         command = found
-        context = click.Context(command, info_name=command.name, parent=context)
+        context = click.Context(command, info_name=command.name, parent=context, **command.context_settings)
 
 
 def test_there_are_commands_to_check() -> None:

@@ -13,7 +13,7 @@ from turnfold.cli.root import cli
 
 def commands(group: click.Group, path: tuple[str, ...] = ("turnfold",)) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command below a group with its path, groups before their members."""
-    context = click.Context(group, info_name=path[-1])
+    context = click.Context(group, info_name=path[-1], **group.context_settings)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None, name
@@ -48,13 +48,13 @@ def help_text(command: click.Command) -> str:
 
 def usage(path: tuple[str, ...], command: click.Command) -> str:
     """Return the line that shows how a command is written."""
-    context = click.Context(command, info_name=" ".join(path))
+    context = click.Context(command, info_name=" ".join(path), **command.context_settings)
     return " ".join([" ".join(path), *command.collect_usage_pieces(context)])
 
 
 def options(command: click.Command, without: frozenset[str]) -> str:
     """Return the table of a command's own options, empty where it has none."""
-    context = click.Context(command, info_name=command.name)
+    context = click.Context(command, info_name=command.name, **command.context_settings)
     rows = []
     for param in command.params:
         if isinstance(param, click.Option) and not without.issuperset(param.opts) and not param.hidden:
