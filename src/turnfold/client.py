@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -307,7 +308,20 @@ class Client:
         Raises:
             NotSupported: There is no such format.
         """
-        return self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
+        result = self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
+        self._context.upkeep.touched()
+        return result
+
+    def catch_up(self, *, wait_s: float | None = None) -> int:
+        """Bring the search index up to date now, instead of with the next search; can be broken off at any time.
+
+        Args:
+            wait_s: Stop after so long; None goes on to the end.
+
+        Returns:
+            The number of sessions that still lag.
+        """
+        return self._context.bridge.call(self._context.upkeep.catch_up, None if wait_s is None else monotonic() + wait_s)
 
     def discover_files(self) -> list[tuple[str, Path]]:
         """Return (format, path) of the session files that installed tools have left in their usual places."""

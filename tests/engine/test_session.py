@@ -437,3 +437,21 @@ def test_bad_items_are_refused_with_reasons(client: tf.Client) -> None:
         client.open("")
     with pytest.raises(tf.InvalidInput):
         client.open("x" * 2_000)
+
+
+def test_a_payload_that_does_not_fit_its_type_is_refused(client: tf.Client) -> None:
+    session = client.open("s")
+    for kind, data in (("message", {"foo": 1}), ("message", 7), ("title", {"title": 3}), ("retract", {"seqs": "all"}), ("pin", None)):
+        with pytest.raises(tf.InvalidInput, match=f"does not fit a {kind} event"):
+            session.append(tf.NewEvent(type=kind, data=data))
+    session.append([tf.NewEvent(type="context", data={"mine": 1}), tf.NewEvent(type="acme.any", data=7), tf.user("fine")])
+    assert texts(session.messages()) == texts(session.window(1_000)) == ["fine"]
+
+
+def test_underscore_names_are_accepted_with_their_payloads(client: tf.Client) -> None:
+    session = client.open("s")
+    session.append(tf.NewEvent(type="message_sent", data={"role": "user", "content": "Hello"}))
+    session.append(tf.NewEvent(type="message_received", data={"content": "Hi"}))
+    session.append(tf.NewEvent(type="token_usage_updated", data={"input_tokens": 3}))
+    assert [(message.role, message.text) for message in session.messages()] == [("user", "Hello"), ("assistant", "Hi")]
+    assert [event.type for event in session.events().items[1:]] == ["message", "message", "usage"]

@@ -93,12 +93,12 @@ def test_a_refused_append_begins_and_ends_one_transaction(store: SqliteStore) ->
 def test_a_group_shares_one_transaction(store: SqliteStore) -> None:
     store.commit(build.commit(KEY, TEXT))
     seen = statements(store, *(build.commit(KEY, TEXT) for _ in range(10)))
-    assert seen == ["BEGIN", *["INSERT", "UPDATE"] * 10, "COMMIT"]
+    assert seen == ["BEGIN", "INSERT", "INSERT", "UPDATE", "COMMIT"]  # eight rows and two, and the one session's counters once
 
 
 def test_several_events_of_one_commit_move_the_counters_once(store: SqliteStore) -> None:
     store.commit(build.commit(KEY, TEXT))
-    assert Counter(statements(store, build.commit(KEY, *[TEXT] * 4))) == {"BEGIN": 1, "INSERT": 4, "UPDATE": 1, "COMMIT": 1}
+    assert Counter(statements(store, build.commit(KEY, *[TEXT] * 4))) == {"BEGIN": 1, "INSERT": 1, "UPDATE": 1, "COMMIT": 1}
 
 
 def test_usage_costs_two_statements_more(store: SqliteStore) -> None:

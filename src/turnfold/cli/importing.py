@@ -31,6 +31,7 @@ COLUMNS: Final = (
 LISTED_MAX: Final = 20
 """Sessions, problems and skipped files that the account names; the rest are counted."""
 OUTCOMES: Final = ("imported", "updated", "replaced", "unchanged", "skipped")
+INDEX_STEP_S: Final = 0.5
 INTERRUPTED: Final = "interrupted; what came in is kept, run the same command again to go on"
 
 
@@ -55,6 +56,7 @@ def import_(app: App, paths: tuple[Path, ...], *, format_name: str, as_json: boo
     app.interrupted = INTERRUPTED
     with app.client() as client:
         result, sample = _run(client, paths, format_name)
+        _index(client)
         if as_json:
             out.json({**result.to_dict(), "sample": sample})
         else:
@@ -82,6 +84,18 @@ def _run(client: Client, paths: Sequence[Path], format_name: str) -> tuple[Impor
 
         with folders() as sample:
             return client.import_files(sample, format=chosen, progress=told), True
+
+
+def _index(client: Client) -> None:
+    """Index what came in, so that the first search need not; left to the next search where another process is at it."""
+    with progress("indexing", unit="sessions") as bar:
+        first = before = client.catch_up(wait_s=INDEX_STEP_S)
+        while before:
+            bar.at(first - before, first)
+            left = client.catch_up(wait_s=INDEX_STEP_S)
+            if left >= before:
+                return
+            before = left
 
 
 def _account(out: Out, files: Sequence[FileImport]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from turnfold.core.fold import payload_of
+from turnfold.errors import IntegrityError
 from turnfold.model.event import Event
 from turnfold.model.event_types import MESSAGE
 from turnfold.model.message import Message, decode_message
@@ -64,7 +65,12 @@ def show(events: Iterable[Event], types: frozenset[str] = frozenset({MESSAGE})) 
 
 
 def _take_in(out: list[Shown], by_message: dict[str, Shown], event: Event) -> None:
-    message = decode_message(event.data_raw)
+    try:
+        message = decode_message(event.data_raw)
+    except msgspec.MsgspecError as error:
+        if event.type != MESSAGE:  # context of an application's own shape: nothing that a model could be shown
+            return
+        raise IntegrityError(f"the message at seq {event.seq} cannot be read: {error}", seq=event.seq) from error
     name = event.message_id
     first = None if name is None else by_message.get(name)
     if first is not None and first.message.role == message.role:

@@ -3,8 +3,9 @@
 Theory of operation. ``AsyncBridge`` has one commit thread and a few read threads per store.
 Commits that are awaited in one turn of an event loop go to the commit thread together, at the end of that turn: one wake-up for all of them, and
 at a moment when the loop is about to wait and lets the thread have the interpreter. The thread takes everything that has come into one
-``commit_many`` (group commit) and tells each event loop once for the whole batch. A cancelled await takes a commit back that the thread has not begun; one that it has begun is awaited to
-its end, because it may be durable already, and its outcome is attached to the CancelledError as ``committed``.
+``commit_many`` (group commit) and tells each event loop once for the whole batch. A cancelled await takes a commit back that the thread has
+not begun; one that it has begun is awaited to its end, because it may be durable already, and its outcome is attached to the CancelledError
+as ``committed``.
 """
 
 from __future__ import annotations

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
 
 from turnfold.codec.seal import event_digest
+from turnfold.core.fold import payload_of
+from turnfold.core.upcasting import UPCASTERS
 from turnfold.errors import InvalidInput
 from turnfold.ids import check_text, new_id_and_salt, now_us
 from turnfold.limits import APPEND_EVENTS_MAX, EVENT_DATA_BYTES_MAX, EVENT_ID_BYTES_MAX, INLINE_PART_BYTES_MAX, NAME_BYTES_MAX
 from turnfold.model.event import VISIBILITIES, Event, NewEvent, to_us
-from turnfold.model.event_types import ALIASES, MESSAGE
-from turnfold.model.message import ROLES, Message, encode_message
-from turnfold.model.parts import BlobPart
+from turnfold.model.event_types import ALIASES, MESSAGE, PAYLOADS
+from turnfold.model.message import ROLES, Message, decode_message, encode_message
+from turnfold.model.parts import BlobPart, TextPart
 from turnfold.model.usage import NO_USAGE
 
 Item: TypeAlias = Message | NewEvent
@@ -34,12 +36,25 @@ def prepare_all(items: Item | Iterable[Item], key: bytes | None = None) -> tuple
         InvalidInput: An item is neither a Message nor a NewEvent, cannot be encoded, or there are none or too many.
     """
     parts: Parts = []
-    if isinstance(items, (Message, NewEvent)):
+    if type(items) is Message:
         return (prepare(items, key, parts),), parts
-    events = tuple(prepare(item, key, parts) for item in items)
+    if isinstance(items, (Message, NewEvent)):
+        items = (items,)
+    events = tuple([prepare(item, key, parts) if type(item) is Message else _checked(item, key, parts) for item in items])
     if not 0 < len(events) <= APPEND_EVENTS_MAX:
         raise InvalidInput(f"a commit takes 1 to {APPEND_EVENTS_MAX} items, not {len(events)}", limit="APPEND_EVENTS_MAX")
     return events, parts
+
+
+def _checked(item: Item, key: bytes | None, parts: Parts) -> Event:
+    """Prepare an event and see that its payload fits its type: one that does not would make the session's folds fail for ever."""
+    event = prepare(item, key, parts)
+    if event.version == 1 and event.type in PAYLOADS and event.type not in UPCASTERS:
+        try:
+            decode_message(event.data_raw) if event.type == MESSAGE else payload_of(event)
+        except msgspec.MsgspecError as error:
+            raise InvalidInput(f"the payload does not fit a {event.type} event: {error}") from error
+    return event
 
 
 def prepare(item: Item, key: bytes | None, parts: Parts) -> Event:
@@ -115,6 +130,9 @@ def _from_new(new: NewEvent, parts: Parts) -> Event:
             inner.usage,
             inner.token_count,
         )
+    elif kind == MESSAGE and isinstance(new.data, Mapping) and "content" in new.data and "parts" not in new.data:
+        inner = _from_message(_from_content(new), parts)
+        data, message_count, turn_count, usage, tokens = inner.data_raw, 1, inner.turn_count, NO_USAGE, inner.token_count
     else:
         data = new.data if isinstance(new.data, bytes) else _encode(new.data)
         message_count, turn_count, usage, tokens = (1 if kind == MESSAGE else 0), 0, NO_USAGE, 0
@@ -145,6 +163,14 @@ def _from_new(new: NewEvent, parts: Parts) -> Event:
         source=new.source,
         salt=salt,
     )
+
+
+def _from_content(new: NewEvent) -> Message:
+    """Read the ``{role, content}`` that the underscore names of messages carry."""
+    content = new.data["content"]
+    text = content if isinstance(content, str) else _encode(content).decode()
+    role = new.data.get("role") or ("assistant" if new.type == "message_received" else "user")
+    return Message(role, [TextPart(text)])
 
 
 def _at_us(at: datetime | int | None) -> int:

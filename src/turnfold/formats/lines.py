@@ -20,6 +20,19 @@ PROBLEM_CHARS_MAX = 200
 """A problem's text is shown to people: no longer than this."""
 
 
+TITLE_CHARS_MAX = 120
+"""A title that is made from a prompt."""
+
+
+def title_of(prompt: str) -> str | None:
+    """Return the beginning of a prompt as a title: in one line, ending between words; None where it has none."""
+    words = " ".join(prompt[: 8 * TITLE_CHARS_MAX].split())
+    if len(words) > TITLE_CHARS_MAX:
+        cut_at = words.rfind(" ", TITLE_CHARS_MAX // 2, TITLE_CHARS_MAX)
+        words = words[: cut_at if cut_at > 0 else TITLE_CHARS_MAX - 1] + "…"
+    return words or None
+
+
 def decode_line(data: bytes) -> tuple[Any, str | None]:
     """Decode one line as JSON.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -131,6 +132,10 @@ class AsyncHandle:
         context.upkeep.touched()
         return done
 
+    def _query(self, **fields: Any) -> EventQuery:
+        """Ask for events of this session, as its owner; ``fields`` are those of EventQuery."""
+        return EventQuery(**{"key": self._key, "owner": self._owner, "incarnation": self._incarnation, **fields})
+
     async def _read(self, query: EventQuery) -> EventPage:
         """Read a page; a session that nothing was written to yet is empty."""
         context = self._context
@@ -148,16 +153,7 @@ class AsyncHandle:
 
     async def _event(self, seq: int) -> Event:
         """Read one event with its kept line, or raise NotFound."""
-        query = EventQuery(
-            key=self._key,
-            owner=self._owner,
-            after=seq - 1,
-            before=seq + 1,
-            limit=1,
-            incarnation=self._incarnation,
-            with_source=True,
-        )
-        page = await self._read(query)
+        page = await self._read(self._query(after=seq - 1, before=seq + 1, limit=1, with_source=True))
         if not page.events:
             raise NotFound(f"session {self.id!r} has no event {seq}", seq=seq)
         return page.events[0]

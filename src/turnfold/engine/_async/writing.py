@@ -15,7 +15,6 @@ from turnfold.limits import PAGE_EVENTS_MAX, TITLE_BYTES_MAX
 from turnfold.model import event_types as t
 from turnfold.model.answers import Appended
 from turnfold.model.event import Event, NewEvent
-from turnfold.model.query import EventQuery
 
 
 class AsyncWriting(AsyncReading):
@@ -131,12 +130,9 @@ class AsyncWriting(AsyncReading):
         after = 0
         while True:
             page = await self._read(
-                EventQuery(
-                    key=self._key,
-                    owner=self._owner,
+                self._query(
                     after=after,
                     limit=PAGE_EVENTS_MAX,
-                    incarnation=self._incarnation,
                     with_source=True,
                 ),
             )

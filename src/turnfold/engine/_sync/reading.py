@@ -23,7 +23,7 @@ from turnfold.model.event import Event, to_us
 from turnfold.model.event_types import MESSAGE
 from turnfold.model.message import Message, system, user
 from turnfold.model.page import Page
-from turnfold.model.query import ACTIVE_BRANCH, EventQuery
+from turnfold.model.query import ACTIVE_BRANCH
 from turnfold.model.session import Entry
 
 _MODEL = frozenset({"model", "both"})
@@ -110,9 +110,7 @@ class Reading(Handle):
             raise InvalidInput(f"order is 'asc' or 'desc', not {order!r}")
         seq, incarnation = self._cursor(after)
         page = self._read(
-            EventQuery(
-                key=self._key,
-                owner=self._owner,
+            self._query(
                 after=seq,
                 before=before,
                 limit=limit,
@@ -160,9 +158,7 @@ class Reading(Handle):
         wanted = None if types is None else frozenset([types] if isinstance(types, str) else types)
         with Following(self._context.hub, self._key) as following:
             while True:
-                query = EventQuery(
-                    key=self._key,
-                    owner=self._owner,
+                query = self._query(
                     after=seq,
                     limit=READ_CHUNK_EVENTS,
                     types=wanted,
@@ -198,17 +194,8 @@ class Reading(Handle):
         out: list[Event] = []
         after = 0
         while True:
-            query = EventQuery(
-                key=self._key,
-                owner=self._owner,
-                after=after,
-                before=before,
-                limit=PAGE_EVENTS_MAX,
-                branch=branch,
-                types=types,
-                visible=visible,
-                viewer=viewer,
-                incarnation=self._incarnation,
+            query = self._query(
+                after=after, before=before, limit=PAGE_EVENTS_MAX, branch=branch, types=types, visible=visible, viewer=viewer
             )
             page = self._read(query)
             out = page.events if not out else out + page.events
@@ -220,16 +207,8 @@ class Reading(Handle):
         """Read a branch's view backwards until the tail is full."""
         limit = max(_TAIL_CHUNK_MIN, tail.need_count + 8)
         while not tail.full:
-            query = EventQuery(
-                key=self._key,
-                owner=self._owner,
-                before=before,
-                limit=min(limit, PAGE_EVENTS_MAX),
-                branch=branch,
-                types=types,
-                viewer=viewer,
-                descending=True,
-                incarnation=self._incarnation,
+            query = self._query(
+                before=before, limit=min(limit, PAGE_EVENTS_MAX), branch=branch, types=types, viewer=viewer, descending=True
             )
             page = self._read(query)
             tail.feed(page.events)
@@ -245,17 +224,8 @@ class Reading(Handle):
         limit = _TAIL_CHUNK_MIN
         tokens = 0
         while True:
-            query = EventQuery(
-                key=self._key,
-                owner=self._owner,
-                before=before,
-                limit=limit,
-                branch=branch,
-                types=_WINDOW_TYPES,
-                visible=_MODEL,
-                viewer=viewer,
-                descending=True,
-                incarnation=self._incarnation,
+            query = self._query(
+                before=before, limit=limit, branch=branch, types=_WINDOW_TYPES, visible=_MODEL, viewer=viewer, descending=True
             )
             page = self._read(query)
             out += page.events

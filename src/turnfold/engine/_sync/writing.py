@@ -16,7 +16,6 @@ from turnfold.limits import PAGE_EVENTS_MAX, TITLE_BYTES_MAX
 from turnfold.model import event_types as t
 from turnfold.model.answers import Appended
 from turnfold.model.event import Event, NewEvent
-from turnfold.model.query import EventQuery
 
 
 class Writing(Reading):
@@ -132,12 +131,9 @@ class Writing(Reading):
         after = 0
         while True:
             page = self._read(
-                EventQuery(
-                    key=self._key,
-                    owner=self._owner,
+                self._query(
                     after=after,
                     limit=PAGE_EVENTS_MAX,
-                    incarnation=self._incarnation,
                     with_source=True,
                 ),
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from turnfold.formats.lines import title_of
+
 PENDING_MAX = 32
 """Summaries whose leaf has not been seen; most belong to other files."""
 TITLE_CHARS_MAX = 500
-PROMPT_CHARS_MAX = 80
 _RANKS = {"summary": ("summary", 1), "ai-title": ("aiTitle", 2), "custom-title": ("customTitle", 3)}
 
 
@@ -54,8 +55,7 @@ class Titles:
     def typed(self, text: str) -> None:
         """Notice a prompt; the first with words of its own is the title where there is no other."""
         if self._prompt is None and not text.startswith("<"):
-            words = " ".join(text[:1_000].split())[:PROMPT_CHARS_MAX]
-            self._prompt = words or None
+            self._prompt = title_of(text)
 
     def take(self) -> str | None:
         """Return a title that no line gave: a summary's whose line came after it, or the first prompt; each once."""

@@ -18,14 +18,13 @@ from turnfold.codec.residual import cut
 from turnfold.formats.base import Line, Projected
 from turnfold.formats.codex.fields import count_of, list_of, name_of, numbers_of, object_of, text_of, usage_of
 from turnfold.formats.codex.items import Parts, is_typed, message_of, output_of, slim
-from turnfold.formats.lines import blank, decode_line, opaque, parse_at
+from turnfold.formats.lines import blank, decode_line, opaque, parse_at, title_of
 from turnfold.model.event import NewEvent, Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import ToolResultPart
 from turnfold.model.usage import NO_USAGE, Usage
 
 _encode = msgspec.json.Encoder().encode
-TITLE_CHARS_MAX = 500
 KEPT_TURNS_MAX = 500
 """How many user messages a compaction of the old kind (summary without replacement) is remembered to keep."""
 
@@ -199,8 +198,7 @@ class CodexReader:
 
     def _typed(self, message: Message) -> None:
         if self._title is None:
-            lines = message.text.strip().splitlines()
-            self._title = lines[0][:TITLE_CHARS_MAX] if lines else None
+            self._title = title_of(message.text.strip().partition("\n")[0])
         self._turn_seqs = [*self._turn_seqs[1 - KEPT_TURNS_MAX :], self._next_seq]
 
     def _message(self, line: Line, message: Message, parts: Parts, *, run: str | None, visibility: Visibility, typed: bool) -> Projected:
