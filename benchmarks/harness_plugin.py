@@ -127,7 +127,7 @@ class OurSqlite(_Sync):
     """SQLite, sync."""
 
     NAME = "our-sqlite"
-    IMPORT = "import turnfold; turnfold.connect"
+    IMPORT = "import turnfold.client, turnfold.connecting, turnfold.stores.sqlite"
     BACKEND = "sqlite"
     DURABILITY = "WAL, synchronous=FULL"
     URL = "sqlite:///{folder}/our.db{options}"
@@ -138,7 +138,7 @@ class OurSqliteAsync(_Async):
     """SQLite, async."""
 
     NAME = "our-sqlite-async"
-    IMPORT = "import turnfold; turnfold.connect_async"
+    IMPORT = "import turnfold.client_async, turnfold.connecting, turnfold.stores.sqlite"
     BACKEND = "sqlite"
     DURABILITY = "WAL, synchronous=FULL"
     URL = "sqlite:///{folder}/our.db{options}"
@@ -149,7 +149,7 @@ class OurFiles(_Sync):
     """Files, sync."""
 
     NAME = "our-files"
-    IMPORT = "import turnfold; turnfold.connect"
+    IMPORT = "import turnfold.client, turnfold.connecting, turnfold.stores.files"
     BACKEND = "file"
     DURABILITY = "write + fdatasync"
     URL = "files:///{folder}/our{options}"
@@ -160,7 +160,7 @@ class OurMemory(_Sync):
     """Memory, sync, through the client."""
 
     NAME = "our-memory"
-    IMPORT = "import turnfold; turnfold.connect"
+    IMPORT = "import turnfold.client, turnfold.connecting, turnfold.stores.memory"
     BACKEND = "memory"
     COLD = False
     DURABILITY = "none (process memory)"

@@ -40,6 +40,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """``value``: the figure itself; ``ratio``: over the floor's in the same round; ``growth``: over ``base`` of the same run."""
     base: str = ""
     limit: float | None = None
+    then: float | None = None
+    """The floor's figure on the machine that an absolute limit was set on; on a slower one the limit is scaled by the two floors."""
     higher: bool = False
     """More is better."""
     peers: tuple[str, ...] = ()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from benchmarks.goals import checks
 from benchmarks.plan import Check
 from benchmarks.series import Results
 
@@ -36,6 +39,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ratio: Spread | None
     peers: dict[str, Spread | None]
     limit: float | None
+    scaled: float | None
+    """The limit at the speed of this machine, told by the floor."""
     judged: float
     word: str
     kind: str
@@ -43,6 +48,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _number(value: float) -> str:
+    if value == int(value) and value < 1_000:
+        return str(int(value))
     if value >= 1_000:
         return f"{value:,.0f}"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
@@ -86,9 +93,13 @@ def judge(check: Check, results: Results) -> Verdict | None:
         if not floor:
             return None
         judged = best(ours) / best(floor)
-    word = ""
+    word, scaled = "", None
     if check.limit is not None:
-        word = "PASS" if (judged >= check.limit if check.higher else judged <= check.limit) else "GAP"
+        word = "PASS" if _met(check, judged, check.limit) else "GAP"
+        if check.then is not None and floor:
+            scaled = check.limit * best(floor) / check.then
+            if word == "GAP" and _met(check, judged, scaled):
+                word = "SCALED"
     if not all(result.get("verified") for result in results[check.ours] if result.get("ok")):
         word = "WRONG"
     peers = {name: (_spread(values) if (values := _values(check, results, name)) else None) for name in check.peers}
@@ -101,6 +112,7 @@ def judge(check: Check, results: Results) -> Verdict | None:
         ratio=_spread(ratios) if ratios else None,
         peers=peers,
         limit=check.limit,
+        scaled=scaled,
         judged=judged,
         word=word,
         kind=check.kind,
@@ -108,11 +120,16 @@ def judge(check: Check, results: Results) -> Verdict | None:
     )
 
 
+def _met(check: Check, value: float, limit: float) -> bool:
+    return value >= limit if check.higher else value <= limit
+
+
 def _goal(verdict: Verdict) -> str:
     if verdict.limit is None:
         return "–"
     unit = "×" if verdict.kind == "ratio" else verdict.unit
-    return f"{'≥' if verdict.higher else '≤'} {verdict.limit:,.4g} {unit}"
+    scaled = "" if verdict.scaled is None or verdict.word == "PASS" else f", here {_number(verdict.scaled)}"
+    return f"{'≥' if verdict.higher else '≤'} {_number(verdict.limit)}{scaled} {unit}"
 
 
 def _judged(verdict: Verdict) -> str:
@@ -146,3 +163,17 @@ def table(verdicts: Iterable[Verdict]) -> str:
 def as_json(verdicts: list[Verdict], machine: dict[str, Any], runs: dict[str, Results]) -> bytes:
     """Everything, for programs."""
     return msgspec.json.format(msgspec.json.encode({"machine": machine, "verdicts": verdicts, "runs": runs}), indent=1)
+
+
+def main() -> None:
+    """Judge runs again that were written down: ``python -m benchmarks.report results.json …``; later files win."""
+    runs: dict[str, Results] = {}
+    for name in sys.argv[1:]:
+        runs |= msgspec.json.decode(Path(name).read_bytes(), type=dict[str, Any])["runs"]
+    found = [verdict for check in checks() if check.measure in runs and (verdict := judge(check, runs[check.measure])) is not None]
+    found.sort(key=lambda verdict: int(verdict.goal[1:]))
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

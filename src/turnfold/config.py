@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
+from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX = "TURNFOLD_"
 FILE = "turnfold.toml"
+_NAMES = ("store", "tenant", "owner", "integrity_key", *Settings.__struct_fields__)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,20 +66,19 @@ def load_config(*, environ: dict[str, str] | None = None, directory: Path | None
     """
     env = dict(os.environ) if environ is None else environ
     path, file_values = _read_file(env, directory)
-    kinds = _kinds()
-    unknown = (arguments.keys() | file_values.keys()) - kinds.keys()
+    unknown = (arguments.keys() | file_values.keys()) - set(_NAMES)
     if unknown:
-        raise InvalidInput(f"no setting is named {', '.join(sorted(unknown))}", hint=f"settings: {', '.join(kinds)}")
+        raise InvalidInput(f"no setting is named {', '.join(sorted(unknown))}", hint=f"settings: {', '.join(_NAMES)}")
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for name, kind in kinds.items():
+    for name in _NAMES:
         variable = PREFIX + name.upper()
         if arguments.get(name) is not None:
             values[name], origin[name] = arguments[name], "argument"
         elif env.get(variable):
-            values[name], origin[name] = _convert(env[variable], kind, variable), f"environment {variable}"
+            values[name], origin[name] = _convert(env[variable], _kinds()[name], variable), f"environment {variable}"
         elif name in file_values:
-            values[name], origin[name] = _convert(file_values[name], kind, f"{name} in {path}"), str(path)
+            values[name], origin[name] = _convert(file_values[name], _kinds()[name], f"{name} in {path}"), str(path)
         else:
             origin[name] = "default"
     key = values.get("integrity_key")
@@ -89,7 +90,9 @@ def load_config(*, environ: dict[str, str] | None = None, directory: Path | None
     return Config(**values, settings=settings, origin=origin)
 
 
+@cache
 def _kinds() -> dict[str, Any]:
+    """The types of all keys; only asked for where a text has to become a value, since it costs as much as opening a store."""
     kinds: dict[str, Any] = {"store": str, "tenant": str, "owner": str, "integrity_key": str}
     return kinds | get_type_hints(Settings)
 
