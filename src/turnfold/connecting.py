@@ -38,7 +38,7 @@ def connect(
     from turnfold.client import Client
 
     config = _configure(url, tenant, owner, integrity_key, settings)
-    return Client(_store(url, config), **_arguments(config), close_store=not isinstance(url, Store))
+    return Client(_store(url, config), **_arguments(config), close_store=url is None or isinstance(url, str))
 
 
 def connect_async(
@@ -53,7 +53,7 @@ def connect_async(
     from turnfold.client_async import AsyncClient
 
     config = _configure(url, tenant, owner, integrity_key, settings)
-    return AsyncClient(_store(url, config), **_arguments(config), close_store=not isinstance(url, Store))
+    return AsyncClient(_store(url, config), **_arguments(config), close_store=url is None or isinstance(url, str))
 
 
 def _configure(url: Any, tenant: Any, owner: Any, integrity_key: Any, settings: dict[str, Any]) -> Config:

@@ -292,7 +292,7 @@ def test_both_sides_of_a_fork(tmp_path: Path) -> None:
         "    store.commit(build.commit(key, f'{pid == 0} {index}'))\n"
         "    assert store.get_session(key).info.last_seq >= index + 2\n"
         "store.close()\n"
-        "if pid: sys.exit(os.waitpid(pid, 0)[1])\n"
+        "if pid: sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
     path = tmp_path / "s.db"
     done = subprocess.run([sys.executable, "-c", child, str(path)], capture_output=True, text=True, timeout=60, check=False)

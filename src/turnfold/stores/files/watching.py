@@ -66,6 +66,8 @@ class FileWatch:
         self._changes.make()
         self._wake = wake
         self._closed = False
+        self._closing = threading.Lock()
+        self._may_release = threading.Event()
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
         self._inotify = _inotify(path)
         self._thread = threading.Thread(target=self._run, name="turnfold-files-watch", daemon=True)
@@ -78,10 +80,12 @@ class FileWatch:
 
     def close(self) -> None:
         """Stop; no wake-up arrives afterwards (one that has begun may end)."""
-        if self._closed:
-            return
-        self._closed = True
-        os.write(self._stop_write, b"x")
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            os.write(self._stop_write, b"x")  # the descriptors stay open until here: another thread may get their numbers
+            self._may_release.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -104,6 +108,7 @@ class FileWatch:
                     seen = now
                     self._wake()
         finally:
+            self._may_release.wait()
             for fd in (self._stop_read, self._stop_write, self._inotify):
                 if fd is not None:
                     os.close(fd)

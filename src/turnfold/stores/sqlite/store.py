@@ -92,6 +92,7 @@ class SqliteStore:
         self._clock = clock
         self._key = integrity_key
         self._closed = False
+        self._forking = contextlib.ExitStack()
         self._begin()
         self._writer: Writer | None = self._open_writer()
         _stores.add(self)
@@ -106,12 +107,27 @@ class SqliteStore:
             _create_private(Path(self.path))
             return Writer(self.path, self._durability, self._clock, self._key)
 
-    def leave_to_parent(self) -> None:
-        """Start anew in a forked child."""
-        _left_to_parent.extend((self._readers, self._writer, self._watcher))
+    def before_fork(self) -> None:
+        """Close the idle connections, and let nobody open the writing one until the fork is done.
+
+        SQLite keeps its locks in a table of the process. A child that inherited it would believe that it holds locks which are its
+        parent's; the parent, at its end, would find itself alone and take the log away under the child's hands.
+        """
+        self._forking.enter_context(self._combiner.exclusive())
         if self._writer is not None:
-            self._writer.turnstile.close()
+            self._writer.close()
             self._writer = None
+        while self._readers:
+            self._readers.pop()[0].close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; connections are opened again when they are needed."""
+        self._forking.close()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew. What other threads of the parent were using is left to it."""
+        self._forking.pop_all()
+        _left_to_parent.extend((self._readers, self._watcher))
         self._begin()
 
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
@@ -140,7 +156,7 @@ class SqliteStore:
         return writer.run(commits)
 
     def _reopen(self) -> Writer:
-        """Open the writing connection of a forked child."""
+        """Open the writing connection after a fork."""
         if self._closed:
             raise self._closed_error()
         self._writer = writer = self._open_writer()
@@ -311,9 +327,16 @@ class SqliteStore:
         return StoreClosed(f"the store {self.path} is closed", path=self.path)
 
 
-def _after_fork_in_child() -> None:
-    for store in list(_stores):
-        store.leave_to_parent()
+def _each(step: Callable[[SqliteStore], None]) -> Callable[[], None]:
+    def run() -> None:
+        for store in sorted(_stores, key=id):  # one order, so that two forking threads do not wait for each other
+            step(store)
+
+    return run
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_each(SqliteStore.before_fork),
+    after_in_parent=_each(SqliteStore.after_fork_in_parent),
+    after_in_child=_each(SqliteStore.after_fork_in_child),
+)
