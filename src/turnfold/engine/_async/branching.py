@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from turnfold.core.branches import owner_of, segments
@@ -66,7 +67,7 @@ class AsyncBranching(AsyncWriting):
             A handle pinned to the new branch.
         """
         head, branch, branches = await self._place()
-        parent, fork_seq = await self._resolve(at, head, branch)
+        parent, fork_seq = await self._resolve(at, head, branch, branches)
         name = check_name(name or f"branch-{head.info.last_seq + 1}", "branch")
         created = _branch_created(name, owner_of(branches, parent, fork_seq), fork_seq)
         await self._commit(created, limits=self._branch_limits())
@@ -88,7 +89,7 @@ class AsyncBranching(AsyncWriting):
             A handle that floats on the active branch, which is the new one.
         """
         head, branch, branches = await self._place()
-        parent, seq = await self._resolve(mark, head, branch)
+        parent, seq = await self._resolve(mark, head, branch, branches)
         at = head.info.last_seq
         name = f"restore-{at + 1}"
         await self._commit(
@@ -121,7 +122,7 @@ class AsyncBranching(AsyncWriting):
     def _pinned(self, branch: str | None) -> Self:
         return type(self)(self._context, self._key, owner=self._owner, incarnation=self._incarnation, branch=branch, fence=self._fence)
 
-    async def _resolve(self, at: Mark | None, head: Head, branch: str) -> tuple[str, int]:
+    async def _resolve(self, at: Mark | None, head: Head, branch: str, branches: Mapping[str, Branch]) -> tuple[str, int]:
         """Turn a mark into (branch, seq)."""
         if at is None:
             return branch, head.info.last_seq
@@ -134,8 +135,10 @@ class AsyncBranching(AsyncWriting):
             return at.branch, at.seq
         if not 0 <= at <= head.info.last_seq:
             raise InvalidInput(f"a place is 0 to {head.info.last_seq} in this session, not {at}", seq=at)
-        if at == 0 or head.info.branch_count == 1:
+        if at == 0:
             return branch, at
+        if all(at < other.created_seq for other in branches.values()):  # before the first fork there was one line
+            return MAIN, at
         return (await self._event(at)).branch, at
 
     def _branch_limits(self) -> tuple[LimitCheck, ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from turnfold.core.branches import owner_of, segments
@@ -67,7 +68,7 @@ class Branching(Writing):
             A handle pinned to the new branch.
         """
         head, branch, branches = self._place()
-        parent, fork_seq = self._resolve(at, head, branch)
+        parent, fork_seq = self._resolve(at, head, branch, branches)
         name = check_name(name or f"branch-{head.info.last_seq + 1}", "branch")
         created = _branch_created(name, owner_of(branches, parent, fork_seq), fork_seq)
         self._commit(created, limits=self._branch_limits())
@@ -89,7 +90,7 @@ class Branching(Writing):
             A handle that floats on the active branch, which is the new one.
         """
         head, branch, branches = self._place()
-        parent, seq = self._resolve(mark, head, branch)
+        parent, seq = self._resolve(mark, head, branch, branches)
         at = head.info.last_seq
         name = f"restore-{at + 1}"
         self._commit(
@@ -122,7 +123,7 @@ class Branching(Writing):
     def _pinned(self, branch: str | None) -> Self:
         return type(self)(self._context, self._key, owner=self._owner, incarnation=self._incarnation, branch=branch, fence=self._fence)
 
-    def _resolve(self, at: Mark | None, head: Head, branch: str) -> tuple[str, int]:
+    def _resolve(self, at: Mark | None, head: Head, branch: str, branches: Mapping[str, Branch]) -> tuple[str, int]:
         """Turn a mark into (branch, seq)."""
         if at is None:
             return branch, head.info.last_seq
@@ -135,8 +136,10 @@ class Branching(Writing):
             return at.branch, at.seq
         if not 0 <= at <= head.info.last_seq:
             raise InvalidInput(f"a place is 0 to {head.info.last_seq} in this session, not {at}", seq=at)
-        if at == 0 or head.info.branch_count == 1:
+        if at == 0:
             return branch, at
+        if all(at < other.created_seq for other in branches.values()):  # before the first fork there was one line
+            return MAIN, at
         return (self._event(at)).branch, at
 
     def _branch_limits(self) -> tuple[LimitCheck, ...]:
