@@ -49,6 +49,8 @@ def prepare_all(items: Item | Iterable[Item], key: bytes | None = None) -> tuple
 def _checked(item: Item, key: bytes | None, parts: Parts) -> Event:
     """Prepare an event and see that its payload fits its type: one that does not would make the session's folds fail for ever."""
     event = prepare(item, key, parts)
+    if type(getattr(item, "data", None)) is PAYLOADS.get(event.type):  # typed already
+        return event
     if event.version == 1 and event.type in PAYLOADS and event.type not in UPCASTERS:
         try:
             decode_message(event.data_raw) if event.type == MESSAGE else payload_of(event)
