@@ -3,11 +3,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import turnfold as tf
+from turnfold.data.sample import folders
 from turnfold.model.parts import BlobPart, GenericPart, TextPart
 
 
@@ -455,3 +457,20 @@ def test_underscore_names_are_accepted_with_their_payloads(client: tf.Client) ->
     session.append(tf.NewEvent(type="token_usage_updated", data={"input_tokens": 3}))
     assert [(message.role, message.text) for message in session.messages()] == [("user", "Hello"), ("assistant", "Hi")]
     assert [event.type for event in session.events().items[1:]] == ["message", "message", "usage"]
+
+
+def test_redaction_reaches_the_second_records_of_an_imported_message(client: tf.Client, tmp_path: Path) -> None:
+    with folders() as sample:
+        client.import_files(sample)
+        for info in client.sessions(parent=None).items:
+            session = client.open(info.id)
+            prompt = next(message for message in session.messages() if message.role == "user" and len(message.text) > 30)
+            words = prompt.text[10:30]
+            session.redact(prompt.seq)
+            assert client.verify(info.id).redacted_count > 0
+            left = [event.seq for event in session.events(limit=1_000) if words in event.data_raw.decode() or words in str(event.meta)]
+            quoted = [message.seq for message in session.messages() if words in str(message.to_dict())]
+            assert left == quoted, "only other messages may still hold the words"
+            assert words not in str(session.info().to_dict())
+            assert all(words not in bytes(entry.value or b"").decode() for entry in session.head().entries)
+        assert client.import_files(sample).outcomes() == {"unchanged": 3}

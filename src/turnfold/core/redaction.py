@@ -6,6 +6,7 @@ The tombstone's fold equals the head that a store has after it removed the event
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +30,69 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "rollback": ("turns",),
     "compaction": ("first_seq", "last_seq", "keeps", "trigger"),
 }
+
+
+def texts_of(event: Event) -> list[str]:
+    """Return the strings of a message's payload that are long enough to be looked for elsewhere."""
+    if event.type != "message":
+        return []
+    parts = event.data.get("parts", ())
+    return [
+        text for part in parts for text in _strings({k: v for k, v in part.items() if k not in _STRUCTURE}) if len(text) >= ECHO_CHARS_MIN
+    ]
+
+
+_STRUCTURE = frozenset({"type", "id", "name", "modality", "mime_type", "blob_ref"})
+ECHO_CHARS_MIN = 8
+"""Shorter texts are not looked for in other events: they stand anywhere."""
+
+
+def echo_of(event: Event, texts: Sequence[str]) -> Redact | None:
+    """Return what erases a text from an event that repeats it: a source's second record, a title made of it, an importer's notes.
+
+    Messages are left alone: what somebody else said is theirs to redact.
+
+    Args:
+        event: With its kept line.
+        texts: Of the message that is redacted.
+    """
+    if event.redacted or event.type in {"message", "redaction"}:
+        return None
+    if event.type == "import.cursor":
+        data = _without(event.data, texts)
+        if data == event.data:
+            return None
+        raw = _encode(data)
+        return Redact(event.seq, event.digest, raw, (), (Entry("import", str(data["source"]), raw, event.seq),))
+    encoded = [_encode(text)[1:-1] for text in texts]
+    raws = (event.data_raw, event.source or b"", event.meta_raw or b"")
+    if any(text in raw for text in encoded for raw in raws) or (event.type == "title" and _begins(event.data.get("title", ""), texts)):
+        return redact_of(event)
+    return None
+
+
+def _begins(text: str, texts: Sequence[str]) -> bool:
+    start = " ".join(text.rstrip("…").split())
+    return len(start) >= ECHO_CHARS_MIN and any(" ".join(whole.split()).startswith(start) for whole in texts)
+
+
+def _without(value: Any, texts: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return "" if any(text in value for text in texts) or _begins(value, texts) else value
+    if isinstance(value, dict):
+        return {key: _without(item, texts) for key, item in value.items()}
+    return [_without(item, texts) for item in value] if isinstance(value, list) else value
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
 
 
 def tombstone_of(event: Event) -> tuple[bytes, tuple[Entry, ...]]:

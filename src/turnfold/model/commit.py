@@ -91,7 +91,7 @@ class Redact(msgspec.Struct, frozen=True, gc=False):
     """Replace one stored payload by ``tombstone`` (JSON that keeps what the fold counts), erase salt, source, meta and index rows.
 
     Conditional on the event still having ``digest``; refused as a SequenceConflict otherwise. Parts that only this event referred to are
-    named in ``parts`` and erased too. ``entries`` lose their value (None, as if removed by this event) where their seq is still this event's.
+    named in ``parts`` and erased too. ``entries`` get the value given where their seq is still this event's; None is as if removed by it.
     """
 
     seq: int

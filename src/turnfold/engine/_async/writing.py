@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnfold.core.redaction import redact_of, referenced_parts
+from turnfold.core.redaction import echo_of, redact_of, referenced_parts, texts_of
 from turnfold.core.state import fold_pins, keyed_entries
 from turnfold.engine._async.reading import AsyncReading
 from turnfold.engine.prepare import Item
@@ -100,6 +100,9 @@ class AsyncWriting(AsyncReading):
     async def redact(self, seq: int, *, reason: str | None = None) -> list[int]:
         """Erase what is at ``seq``: payload, kept source line, index entries and out-of-line parts. A message of several events goes whole.
 
+        What repeats a message's text goes with it: a tool's second record of it, a title made of it, an importer's notes. Other messages that
+        quote it stay; redact them too.
+
         The log keeps a tombstone and names its digest, so that it still verifies. Works on closed sessions too.
 
         Returns:
@@ -113,13 +116,16 @@ class AsyncWriting(AsyncReading):
         targets = [e for e in targets if not e.redacted]
         if not targets:
             return []
-        gone = {e.seq for e in targets}
+        texts = [text for e in targets for text in texts_of(e)]
+        echoes = [echo for e in everything if texts and (echo := echo_of(e, texts)) is not None]
+        gone = {e.seq for e in targets} | {echo.seq for echo in echoes}
         kept: set[str] = set()
         for other in everything:
             if other.seq not in gone:
                 kept |= referenced_parts(other)
         redacts = tuple(redact_of(e, tuple(sorted(referenced_parts(e) - kept))) for e in targets)
-        named = [t.RedactedTarget(seq=e.seq, digest=e.digest.hex()) for e in targets]
+        redacts += tuple(echoes)
+        named = [t.RedactedTarget(seq=redact.seq, digest=redact.digest.hex()) for redact in redacts]
         data = t.Redaction(targets=named, reason=reason)
         await self._commit(NewEvent(type="redaction", data=data, visibility="none"), lifecycle=True, redacts=redacts)
         return sorted(gone)

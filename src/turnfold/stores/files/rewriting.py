@@ -51,11 +51,10 @@ def _rewrite_head(head: HeadRow, state: LogState) -> HeadRow:
     entries: list[EntryRow] = []
     for row in head.entries:
         live = state.entries.get((row.kind, row.name, row.branch))
-        redacted = row.seq in state.tombstones and any(
-            (row.kind, row.name, row.branch) == (gone.kind, gone.name, gone.branch) for gone in state.tombstones[row.seq].entries
-        )
-        if redacted:
-            entries.append(EntryRow(row.kind, row.name, row.seq, row.branch))  # it removed what stood there before, and still does
+        erased = state.tombstones[row.seq].entries if row.seq in state.tombstones else ()
+        instead = [gone for gone in erased if (row.kind, row.name, row.branch) == (gone.kind, gone.name, gone.branch)]
+        if instead:
+            entries.append(instead[0])  # it took the place of what stood there before, and still does
         elif not state.is_pruned(row.seq) or (live is not None and live.seq == row.seq):
             entries.append(row)
     return msgspec.structs.replace(head, entries=tuple(entries))

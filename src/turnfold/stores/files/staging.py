@@ -300,7 +300,7 @@ def _joined(first: HeadRow | None, then: HeadRow | None) -> HeadRow | None:
 
 
 def _redact_row(redact: Redact) -> RedactRow:
-    entries = tuple(EntryRow(entry.kind, entry.name, redact.seq, entry.branch) for entry in redact.entries)
+    entries = tuple(entry_row(entry, redact.seq, entry.branch) for entry in redact.entries)
     tombstone = as_line_json(redact.tombstone)
     if tombstone is None:
         return RedactRow(redact.seq, NO_RAW, redact.tombstone, redact.parts, entries)

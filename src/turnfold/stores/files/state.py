@@ -160,7 +160,7 @@ class LogState:
             key = (row.kind, row.name, row.branch)
             entry = self.entries.get(key)
             if entry is not None and entry.seq == redact.seq:
-                self.entries[key] = Entry(entry.kind, entry.name, None, entry.seq, entry.branch)
+                self.entries[key] = entry_of(row)
 
     # ---- where events are ------------------------------------------------------------------------------------------------------------
     @property

@@ -152,7 +152,7 @@ def _redact(session: MemorySession, redact: Redact) -> None:
         place = (entry.kind, entry.name, entry.branch)
         kept = session.entries.get(place)
         if kept is not None and kept.seq == redact.seq:
-            session.entries[place] = Entry(entry.kind, entry.name, None, redact.seq, entry.branch)
+            session.entries[place] = Entry(entry.kind, entry.name, entry.value, redact.seq, entry.branch)
 
 
 def _prune(session: MemorySession, pruned: RangeTombstone) -> None:

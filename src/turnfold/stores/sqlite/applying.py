@@ -256,8 +256,11 @@ def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
         cursor.execute("DELETE FROM part WHERE sn = ? AND ref = ?", (sn, ref))
     for entry in redact.entries:
         where = "WHERE sn = ? AND kind = ? AND name = ? AND branch = ? AND seq = ?"
-        remove = "UPDATE entry SET value = NULL" if entry.kind in BRANCH_KEYED else "DELETE FROM entry"
-        cursor.execute(f"{remove} {where}", (sn, entry.kind, entry.name, entry.branch, redact.seq))
+        place = (sn, entry.kind, entry.name, entry.branch, redact.seq)
+        if entry.value is None and entry.kind not in BRANCH_KEYED:
+            cursor.execute(f"DELETE FROM entry {where}", place)
+        else:
+            cursor.execute(f"UPDATE entry SET value = ? {where}", (entry.value, *place))
     if any(entry.kind in INFO_KINDS for entry in redact.entries):
         refresh_info(cursor, sn)
 

@@ -6,7 +6,7 @@ import pytest
 
 from turnfold.codec.residual import part_ref
 from turnfold.codec.seal import leaf, seal_root
-from turnfold.core.redaction import redact_of
+from turnfold.core.redaction import echo_of, redact_of
 from turnfold.errors import AlreadyExists, IdempotencyConflict, InvalidInput, NotFound, SequenceConflict
 from turnfold.model.commit import Commit
 from turnfold.model.event import Event, NewEvent, Seal
@@ -107,6 +107,22 @@ class RedactionCases(ContractBase):
         events = self.fill(key, 5)
         self.write(self._redaction(*events[1:4]))
         assert [event.redacted for event in self.log(key)] == [False, True, True, True, False, False, False]
+
+    def test_an_entry_may_get_another_value_instead(self) -> None:
+        key = self.create()
+        self.append(key, NewEvent(type="import.cursor", data={"source": "x", "note": SECRET}))
+        self.append(key, NewEvent(type="import.cursor", data={"source": "y", "note": SECRET}))
+        self.append(key, NewEvent(type="import.cursor", data={"source": "x", "note": "later"}))
+        stored = self.log(key)
+        redacts = tuple(echo for event in stored if (echo := echo_of(event, [SECRET + "!"])) is not None)
+        assert redacts == ()
+        redacts = tuple(echo for event in stored if (echo := echo_of(event, [SECRET])) is not None)
+        assert [redact.seq for redact in redacts] == [2, 3]
+        targets = [{"seq": redact.seq, "digest": redact.digest.hex()} for redact in redacts]
+        self.write(build.commit(key, NewEvent(type="redaction", data={"targets": targets}), redacts=redacts, lifecycle=True))
+        values = {entry.name: entry.value for entry in self.head(key).entries if entry.kind == "import"}
+        assert values == {"x": b'{"source":"x","note":"later"}', "y": b'{"source":"y","note":""}'}
+        assert all(SECRET.encode() not in event.data_raw for event in self.log(key))
 
     def test_entries_go_with_their_event(self) -> None:
         key = self.create()
