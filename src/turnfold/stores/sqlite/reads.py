@@ -26,8 +26,8 @@ _FIND: Final = (
     "WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
 )
 _HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM session s JOIN counter c ON c.sn = s.sn WHERE s.tenant = ? AND s.session_id = ? AND s.dead = 0"
-FREQUENT_TYPES: Final = ("message", "message.delta", "tool.progress", "usage")
-"""Left out of the index ``event_rare``, so that what is appended most pays for no index."""
+FREQUENT_TYPES: Final = ("message", "message.delta", "tool.progress", "usage", "session.created", "branch.created")
+"""Left out of the index ``event_rare``, so that what is appended most pays for no index, and a new session or branch for no page of it."""
 _RARE: Final = " AND ".join(f"e.type <> '{name}'" for name in FREQUENT_TYPES)
 """The index's own condition, word for word: a list (NOT IN) costs an append 1.6 µs, because SQLite builds a table of it."""
 _VIEWER: Final = (

@@ -94,7 +94,8 @@ CREATE TABLE event(
 CREATE UNIQUE INDEX event_id ON event(id, pos >> 32);
 CREATE INDEX event_branch ON event(pos >> 32, branch, pos) WHERE branch IS NOT NULL;
 CREATE INDEX event_rare ON event(pos >> 32, type, pos)
-  WHERE type <> 'message' AND type <> 'message.delta' AND type <> 'tool.progress' AND type <> 'usage';
+  WHERE type <> 'message' AND type <> 'message.delta' AND type <> 'tool.progress' AND type <> 'usage'
+    AND type <> 'session.created' AND type <> 'branch.created';
 
 CREATE TABLE event_source(pos INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT;
 
