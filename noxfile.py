@@ -89,7 +89,7 @@ def quick(session: nox.Session) -> None:
     _install(session, "dev")
     _ruff(session)
     session.run("mypy", *_checked_paths())
-    session.run("pytest", "-q", "-m", "not slow and not crash and not load", *session.posargs)
+    session.run("pytest", "-q", "-n", "2", "-m", "not slow and not crash and not load", *session.posargs)
 
 
 @nox.session
