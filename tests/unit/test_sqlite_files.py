@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from turnfold.errors import InvalidInput, SchemaTooNew, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
+from turnfold.errors import InvalidInput, SchemaTooNew, SessionNotFound, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
 from turnfold.model.event import Event
 from turnfold.model.query import EventQuery, SearchQuery, SessionQuery
 from turnfold.model.session import SessionKey
@@ -343,3 +343,13 @@ def test_a_copy_made_with_the_sqlite_program_opens(tmp_path: Path) -> None:
     again = SqliteStore(copy)
     assert len(read_all(again)) == 2
     again.close()
+
+
+def test_a_refused_read_gives_its_connection_back(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "s.db")
+    for _ in range(3):
+        with pytest.raises(SessionNotFound):
+            store.get_session(KEY)
+    assert len(store._readers) == 1
+    store.close()
+    assert not store._readers

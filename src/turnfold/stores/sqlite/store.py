@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from turnfold.core.checks import check_lease_ttl
-from turnfold.errors import InvalidInput, StoreClosed
+from turnfold.errors import InvalidInput, StoreClosed, TurnfoldError
 from turnfold.ids import now_us
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
@@ -180,16 +180,23 @@ class SqliteStore:
                 connection = connect_reader(self.path)
                 reader = connection, connection.cursor()
             connection, cursor = reader
+            kept = False
             try:
-                cursor.execute("BEGIN")
-                yield cursor
+                try:
+                    cursor.execute("BEGIN")
+                    yield cursor
+                finally:
+                    if connection.in_transaction:
+                        cursor.execute("COMMIT")
+                kept = True
+            except TurnfoldError:  # what was not found says nothing against the connection
+                kept = True
+                raise
             finally:
-                if connection.in_transaction:
-                    cursor.execute("COMMIT")
-            if self._closed or len(self._readers) >= READERS_KEPT_MAX:
-                connection.close()
-            else:
-                self._readers.append(reader)
+                if kept and not self._closed and len(self._readers) < READERS_KEPT_MAX:
+                    self._readers.append(reader)
+                else:
+                    connection.close()
         except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
             raise translate(self.path, error) from error
 
