@@ -102,8 +102,13 @@ def _connect(path: str) -> sqlite3.Connection:
 
 def _check_identity(path: str, connection: sqlite3.Connection) -> None:
     """Refuse a file that is not ours or of a newer version, before anything is written to it."""
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute("BEGIN")  # one moment: another process may be making the schema, and is seen before it or after it
+    try:
+        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    finally:
+        connection.execute("COMMIT")
     if application_id == APPLICATION_ID:
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(
@@ -113,7 +118,6 @@ def _check_identity(path: str, connection: sqlite3.Connection) -> None:
                 known=SCHEMA_VERSION,
             )
         return
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application_id or tables:
         raise StoreCorrupt(f"{path} is a database of another application", hint="choose another path", path=path)
 
