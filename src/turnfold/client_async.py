@@ -328,19 +328,28 @@ class AsyncClient:
         return [(known.name, path) for known, path in found]
 
     async def export(
-        self, session_id: str, path: Path | str, *, format: str = "bundle", owner: str | None = None, overwrite: bool = False
+        self,
+        session_id: str,
+        path: Path | str,
+        *,
+        format: str = "bundle",
+        branch: str = "",
+        owner: str | None = None,
+        overwrite: bool = False,
     ) -> list[ExportedFile]:
         """Write a session to a file; its events and what belongs to them, never a half-written file.
 
         Args:
             session_id: The session.
             path: The file; for a tool's format also a folder, which gets the subagents' files too, named as the tool names them.
-            format: ``bundle`` (lossless, with subagents' sessions), ``jsonl``, or the tool's format that the session came from.
+            format: ``bundle`` (lossless, with subagents' sessions), ``jsonl``, the tool's format that the session came from (it comes out as
+                it came in), or another format to write it in; what that cannot hold is in ``ExportedFile.losses``.
+            branch: The branch that is written in another format; empty is the active one.
             owner: Whose session.
             overwrite: Replace files that are there.
 
         Raises:
-            NotSupported: The session came from another format.
+            NotSupported: The session did not come from that format, and it is none that others can be written in.
             AlreadyExists: A file is there already.
         """
         from pathlib import Path
@@ -349,7 +358,9 @@ class AsyncClient:
 
         context = self._context
         exporter = Exporter(context.store, context.tenant, context.scope(owner))
-        return await context.bridge.call(exporter.write, check_session_id(session_id), Path(path), format, overwrite=overwrite)
+        return await context.bridge.call(
+            exporter.write, check_session_id(session_id), Path(path), format, branch=branch, overwrite=overwrite
+        )
 
     def _importer(self, tags: Iterable[str]) -> Importer:
         from turnfold.engine.importer import Importer

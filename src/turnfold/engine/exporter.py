@@ -10,15 +10,18 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
 from turnfold.engine.bundle import Manifest, family, write_bundle
+from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.importing.kept import kept_lines, redaction_count
 from turnfold.engine.reading import read_all
 from turnfold.errors import AlreadyExists, FormatError, InvalidInput, NotSupported
 from turnfold.formats.base import Format
-from turnfold.formats.registry import Formats, formats
+from turnfold.formats.loss import LossReport
+from turnfold.formats.registry import ALIASES, Formats, formats
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.message import decode_message
 from turnfold.model.session import SessionInfo, SessionKey
@@ -28,12 +31,14 @@ from turnfold.ports.store import Store
 _encode = msgspec.json.Encoder().encode
 
 
-class ExportedFile(msgspec.Struct, frozen=True):
+class ExportedFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file that was written."""
 
     path: str
     session_id: str
     byte_count: int
+    losses: dict[str, Any] = {}
+    """What the format cannot hold, by kind (``LossReport.to_dict``); empty for an export that keeps everything."""
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -62,17 +67,18 @@ class Exporter:
         self._owner = owner
         self._formats = formats() if known_formats is None else known_formats
 
-    def write(self, session_id: str, path: Path, format: str, *, overwrite: bool = False) -> list[ExportedFile]:
-        """Write a session as ``bundle``, ``jsonl`` or a tool's format.
+    def write(self, session_id: str, path: Path, format: str, *, branch: str = "", overwrite: bool = False) -> list[ExportedFile]:
+        """Write a session as ``bundle``, ``jsonl``, the format that it came from (then as it came), or any format that there is a writer for.
 
         Args:
             session_id: The session.
             path: The file; for a tool's format also a folder, which gets the subagents' files too, named as the tool names them.
-            format: ``bundle``, ``jsonl``, or the format that the session came from.
+            format: ``bundle``, ``jsonl``, the format that the session came from, or one of ``Formats.writer_names()``.
+            branch: The branch that a writer writes; empty is the active one.
             overwrite: Replace files that are there.
 
         Raises:
-            NotSupported: The session came from another format.
+            NotSupported: The session came from another format, and there is no writer for this one.
             AlreadyExists: A file is there already.
         """
         if format == "bundle":
@@ -80,10 +86,41 @@ class Exporter:
                 raise AlreadyExists(f"{path} exists already", hint="name another file, or allow replacing", path=str(path))
             self.bundle([session_id], path)
             return [ExportedFile(str(path), session_id, path.stat().st_size)]
+        if format != "jsonl" and self._formats.can_write(format) and not self._came_from(session_id, format):
+            return [self._convert(session_id, path, format, branch=branch, overwrite=overwrite)]
         if format != "jsonl" and path.is_dir():
             return self.native_tree(session_id, path, format, overwrite=overwrite)
         lines = self.jsonl(session_id) if format == "jsonl" else self.native(session_id, format)
         return [ExportedFile(str(path), session_id, write_file(path, lines, overwrite=overwrite))]
+
+    # ---- another format ----------------------------------------------------------------------------------------------------------------
+
+    def converted(self, session_id: str, format: str, losses: LossReport, *, branch: str = "") -> Iterator[bytes]:
+        """Yield a session in a format that it did not come from.
+
+        Args:
+            session_id: The session.
+            format: One of ``Formats.writer_names()``.
+            losses: Gets what the format cannot hold; complete when the last piece was yielded.
+            branch: The branch; empty is the active one.
+
+        Raises:
+            NotSupported: There is no writer of that name.
+        """
+        writer = self._formats.writer(format)
+        conversation = conversation_of(self._store, self._key(session_id), owner=self._owner, branch=branch, losses=losses)
+        return convert(writer, conversation, losses)
+
+    def _convert(self, session_id: str, path: Path, format: str, *, branch: str, overwrite: bool) -> ExportedFile:
+        losses = LossReport()
+        if path.is_dir():
+            path /= _safe(session_id.replace("/", "_") + self._formats.writer(format).suffix)
+        size = write_file(path, self.converted(session_id, format, losses, branch=branch), overwrite=overwrite)
+        return ExportedFile(str(path), session_id, size, losses.to_dict())
+
+    def _came_from(self, session_id: str, format: str) -> bool:
+        native = self._store.get_session(self._key(session_id), owner=self._owner).info.native or {}
+        return native.get("format") == ALIASES.get(format, format)
 
     # ---- native ------------------------------------------------------------------------------------------------------------------------
 

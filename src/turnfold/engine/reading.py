@@ -20,15 +20,16 @@ def read_pages(
     owner: str | None = None,
     after: int = 0,
     types: frozenset[str] | None = None,
+    branch: str | None = None,
     with_source: bool = False,
 ) -> Iterator[EventPage]:
-    """Yield the pages of a session in seq order, up to its end at the time of the last page.
+    """Yield the pages of a session, or of one branch's view, in seq order, up to its end at the time of the last page.
 
     A page is sized by what the last one weighed: a few hundred bytes per event or a few megabytes, memory stays near ``READ_CHUNK_BYTES``.
     """
     limit = _FIRST_PAGE
     while True:
-        query = EventQuery(key=key, owner=owner, after=after, limit=limit, types=types, with_source=with_source)
+        query = EventQuery(key=key, owner=owner, after=after, limit=limit, types=types, branch=branch, with_source=with_source)
         page = store.read_events(query)
         yield page
         if page.through_seq >= page.last_seq or page.through_seq <= after:
@@ -46,8 +47,9 @@ def read_all(
     owner: str | None = None,
     after: int = 0,
     types: frozenset[str] | None = None,
+    branch: str | None = None,
     with_source: bool = False,
 ) -> Iterator[Event]:
     """Yield the events of a session in seq order; see ``read_pages``."""
-    for page in read_pages(store, key, owner=owner, after=after, types=types, with_source=with_source):
+    for page in read_pages(store, key, owner=owner, after=after, types=types, branch=branch, with_source=with_source):
         yield from page.events

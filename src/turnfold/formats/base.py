@@ -11,12 +11,14 @@ format is the kept lines in seq order, so an untouched session exports byte for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from turnfold.core.conversation import Conversation
+from turnfold.formats.loss import LossReport
 from turnfold.model.event import Event, NewEvent
 
 
@@ -89,8 +91,9 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
 class Format(Protocol):
-    """One tool's file format."""
+    """One tool's file format, to read."""
 
     name: str
     """As in ``--format``, e.g. ``claude-code``."""
@@ -117,6 +120,56 @@ class Format(Protocol):
 
     def export_name(self, session_id: str) -> str:
         """Relative file name that the tool itself would use for an exported session."""
+        ...
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One session out of a document, said as lines.
+
+    Attributes:
+        native_id: The source's own id of the session; it becomes the session id.
+        lines: One JSON object each, without a newline in or after it, in the order of the session. What could not be read is a line too
+            (``formats.documents.unreadable``), so that it is kept and reported.
+        settled_count: How many of the first lines stay as they are when the session goes on; None are all. What may still change (totals, a
+            title, an answer that is still being written) comes last; it is taken back and read again when the document is met again.
+    """
+
+    native_id: str
+    lines: Sequence[bytes]
+    settled_count: int | None = None
+
+
+@runtime_checkable
+class DocumentFormat(Format, Protocol):
+    """A format whose file holds sessions in another way than as lines: ``describe`` and ``reader`` get the lines of ``documents``."""
+
+    def documents(self, path: Path) -> Iterator[Document]:
+        """Yield the sessions of a file (for a folder's layout: of the file that stands for the folder), one at a time.
+
+        Raises:
+            FormatError: The file as a whole cannot be read. What is wrong with one record is a line of its session.
+        """
+        ...
+
+    def covered(self, path: Path) -> Iterable[Path]:
+        """The other files that ``documents(path)`` reads; a walk through folders leaves them out."""
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Writes a conversation in a shape that it need not have come from.
+
+    A name may stand for a ``Format`` and a ``Writer``; they may be one class or two with the same name.
+    """
+
+    name: str
+    """As in ``export --format``."""
+    suffix: str
+    """Of a file, with the dot: ``.json``."""
+
+    def write(self, conversation: Conversation, losses: LossReport) -> Iterator[bytes]:
+        """Yield the file's content. What the target cannot hold is counted in ``losses``, never dropped in silence."""
         ...
 
 

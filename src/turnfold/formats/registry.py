@@ -1,6 +1,7 @@
 """Which formats there are: the built-in ones, and those of other packages through the entry point group ``turnfold.formats``.
 
-A file's format is found by its content; its name alone never decides.
+An entry point is a class that is a ``Format`` (to read), a ``Writer``, or both. A file's format is found by its content; its name alone never
+decides.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from turnfold.errors import FormatError, NotSupported
-from turnfold.formats.base import Format
+from turnfold.formats.base import Format, Writer
 
 SNIFF_BYTES = 64 * 1024
 SURE_ENOUGH = 0.5
@@ -23,6 +24,9 @@ BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
 }
+"""The formats that are read."""
+WRITERS: dict[str, str] = {}
+"""Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}
 
 
@@ -37,36 +41,46 @@ class Formats:
 
     def __init__(self, found: Iterable[_EntryPoint] | None = None) -> None:
         """List the built-in formats and ``found`` (None: the installed entry points); a built-in name cannot be taken over."""
-        self._loaders: dict[str, Callable[[], Any]] = {}
-        for point in entry_points(group=GROUP) if found is None else found:
-            self._loaders[point.name] = point.load
-        for name, place in BUILT_IN.items():
-            self._loaders[name] = _loader(place)
-        self._loaded: dict[str, Format] = {}
+        others = {point.name: point.load for point in (entry_points(group=GROUP) if found is None else found)}
+        self._readers = _Group(BUILT_IN, others, Format)
+        self._writers = _Group(WRITERS, others, Writer)
 
     def names(self) -> list[str]:
-        """The names, sorted."""
-        return sorted(self._loaders)
+        """The names of the formats that are read, sorted."""
+        return self._readers.names()
+
+    def writer_names(self) -> list[str]:
+        """The names of the formats that any session can be written in, sorted."""
+        return self._writers.names()
 
     def get(self, name: str) -> Format:
         """Return the format of that name.
 
         Raises:
+            NotSupported: There is none to read; the hint lists those that there are.
+        """
+        found: Format | None = self._readers.get(ALIASES.get(name, name))
+        if found is None:
+            raise NotSupported(f"there is no format {name!r} to read", hint=f"one of {', '.join(self.names())}", format=name)
+        return found
+
+    def writer(self, name: str) -> Writer:
+        """Return the writer of that name.
+
+        Raises:
             NotSupported: There is none; the hint lists those that there are.
         """
-        name = ALIASES.get(name, name)
-        loaded = self._loaded.get(name)
-        if loaded is not None:
-            return loaded
-        loader = self._loaders.get(name)
-        if loader is None:
-            raise NotSupported(f"there is no format {name!r}", hint=f"one of {', '.join(self.names())}", format=name)
-        made: Format = loader()()
-        self._loaded[name] = made
-        return made
+        found: Writer | None = self._writers.get(ALIASES.get(name, name))
+        if found is None:
+            raise NotSupported(f"there is no format {name!r} to write", hint=f"one of {', '.join(self.writer_names())}", format=name)
+        return found
+
+    def can_write(self, name: str) -> bool:
+        """Whether any session can be written in that format."""
+        return self._writers.get(ALIASES.get(name, name)) is not None
 
     def all(self) -> list[Format]:
-        """Every format, by name."""
+        """Every format that is read, by name."""
         return [self.get(name) for name in self.names()]
 
     def detect(self, path: Path) -> Format | None:
@@ -89,6 +103,26 @@ class Formats:
         if found is None:
             raise FormatError(f"{path}: no known format", hint=f"name it with --format: {', '.join(self.names())}", path=str(path))
         return found
+
+
+class _Group:
+    """The formats of one direction. Others' entry points are loaded only to see which direction they are of."""
+
+    def __init__(self, built_in: dict[str, str], others: dict[str, Callable[[], Any]], kind: type) -> None:
+        self._loaders = {name: _loader(place) for name, place in built_in.items()}
+        self._others = {name: load for name, load in others.items() if name not in built_in}
+        self._kind = kind
+        self._loaded: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        return sorted([*self._loaders, *(name for name in self._others if self.get(name) is not None)])
+
+    def get(self, name: str) -> Any:
+        if name not in self._loaded:
+            load = self._loaders.get(name) or self._others.get(name)
+            made = None if load is None else load()()
+            self._loaded[name] = made if isinstance(made, self._kind) else None
+        return self._loaded[name]
 
 
 def _loader(place: str) -> Callable[[], Any]:

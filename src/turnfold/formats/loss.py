@@ -1,0 +1,46 @@
+"""What a target format cannot hold: counted by kind while writing, told to the user afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXAMPLES_MAX = 5
+"""Seqs that a report names for each kind of loss."""
+
+
+class LossReport:
+    """Collects what a writer could not say in its format.
+
+    A kind is a short phrase in the plural that a person understands, e.g. ``reasoning of another provider``.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._counts: dict[str, int] = {}
+        self._seqs: dict[str, list[int]] = {}
+
+    def add(self, kind: str, seq: int | None = None, count: int = 1) -> None:
+        """Count a loss.
+
+        Args:
+            kind: What is lost.
+            seq: The event that has it; None where it is of the whole session.
+            count: How many of that kind.
+        """
+        self._counts[kind] = self._counts.get(kind, 0) + count
+        seqs = self._seqs.setdefault(kind, [])
+        if seq is not None and len(seqs) < EXAMPLES_MAX:
+            seqs.append(seq)
+
+    def __bool__(self) -> bool:
+        """Whether anything was lost."""
+        return bool(self._counts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind of loss → how many, most frequent first."""
+        return dict(sorted(self._counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: ``{kind: {"count": …, "seqs": [first few]}}``."""
+        return {kind: {"count": count, "seqs": self._seqs[kind]} for kind, count in self.counts.items()}
