@@ -7,17 +7,19 @@ what a second run finds unchanged costs a stat and the read of one head. See ``i
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from turnfold.engine.bundle import is_bundle, read_bundle
 from turnfold.engine.importing.batch import Target
 from turnfold.engine.importing.cursor import cursor_of, without_reading
+from turnfold.engine.importing.document import read_account, sessions_of, state_of_files, write_account
 from turnfold.engine.importing.result import FileImport, ImportResult, Problem, Progress, ProgressCallback, display_path
 from turnfold.engine.importing.session import FileImporter
 from turnfold.engine.importing.source import Facts, facts_of
 from turnfold.errors import InvalidInput, SessionNotFound, StoreClosed, TurnfoldError
-from turnfold.formats.base import Format
+from turnfold.formats.base import DocumentFormat, Format
 from turnfold.formats.registry import SNIFF_BYTES, Formats, formats
 from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model.query import SessionQuery
@@ -26,8 +28,11 @@ from turnfold.ports.store import Store
 __all__ = ["FileImport", "ImportResult", "Importer", "Problem", "Progress", "ProgressCallback"]
 
 BUNDLE = "bundle"
-SUFFIXES = frozenset({".jsonl", ".json"})
+SUFFIXES = frozenset({".jsonl", ".json", ".zst", ".db", ".sqlite", ".sqlite3", ".vscdb", ".md", ""})
 """Files of a folder that are looked into; a file that is named itself is looked into whatever it is called."""
+
+SKIPPED_FOLDERS = frozenset({".git", "node_modules", "__pycache__"})
+"""Folders of many files, none of them a session, that are not looked into."""
 
 
 class Importer:
@@ -113,19 +118,17 @@ class _Run:
         self._progress = progress
         self._done: set[Path] = set()
         self._known = _Known(target)
-        self._more: list[FileImport] = []
 
     def visit(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
         """Import a file unless it was met before or is known to be as it was."""
         if path in self._done:
             return
-        unchanged = self._known.unchanged(path)
-        if unchanged is None:
+        unchanged = self._known.unchanged(path, self._formats)
+        if not unchanged:
             self.with_companions(path, chosen, walked=walked)
         else:
-            self._done.add(path)
-            self.result.files.append(unchanged)
-            for companion in self._formats.get(str(unchanged.format)).companions(path):
+            self.result.files += unchanged
+            for companion in self._beside(path, self._formats.get(str(unchanged[0].format))):
                 self.visit(companion, walked=True)
 
     def with_companions(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
@@ -138,46 +141,83 @@ class _Run:
         """
         self._done.add(path)
         outcome = FileImport(path=display_path(path))
-        fmt = self._import(path, chosen or self._chosen, outcome)
-        if fmt is not None or not walked:
-            self.result.files += (outcome, *self._more)
-            self._more.clear()
-        for companion in fmt.companions(path) if fmt is not None else ():
+        fmt, found = self._import(path, chosen or self._chosen, outcome)
+        if fmt is not None or found or not walked:
+            self.result.files += found or [outcome]
+        for companion in self._beside(path, fmt) if fmt is not None else ():
             if companion not in self._done:
                 self.with_companions(companion, walked=True)
 
-    def _import(self, path: Path, fmt: Format | None, outcome: FileImport) -> Format | None:
+    def _beside(self, path: Path, fmt: Format) -> list[Path]:
+        """The files that belong to one that is done; those that its document has read already are done too."""
+        self._done.add(path)
+        if isinstance(fmt, DocumentFormat):
+            self._done.update(fmt.covered(path))
+        return fmt.companions(path)
+
+    def _import(self, path: Path, fmt: Format | None, outcome: FileImport) -> tuple[Format | None, list[FileImport]]:
+        """Import a file; ``outcome`` is its own, the list has one for each session where it may hold several."""
+        found: list[FileImport] = []
         try:
             with path.open("rb") as file:
                 head = file.read(SNIFF_BYTES)
             if fmt is None and is_bundle(head):
-                self._import_bundle(path, outcome)
-                return None
+                return None, self._import_bundle(path, outcome)
             fmt = self._formats.detect_head(path, head) if fmt is None else fmt
             if fmt is None:
                 outcome.outcome, outcome.reason = "skipped", "no known format" if head else "the file is empty"
-                return None
+                return None, []
             outcome.format = fmt.name
-            FileImporter(self._target, fmt, path, outcome, self._progress).run()
-        except OSError as error:
-            outcome.outcome, outcome.reason = "skipped", f"cannot be read: {error.strerror or error}"
-        except TurnfoldError as error:
-            if error.fault != "caller" or isinstance(error, StoreClosed) or outcome.format == BUNDLE:
-                raise  # what is wrong with a bundle is an error, not a reason to skip it
-            outcome.outcome, outcome.reason = "skipped", f"{error.code}: {error.message}"
-        return fmt
+            if isinstance(fmt, DocumentFormat):
+                self._import_document(path, fmt, found)
+                if not found:
+                    outcome.outcome, outcome.reason = "skipped", "it has no sessions"
+            else:
+                FileImporter(self._target, fmt, path, outcome, self._progress).run()
+        except (OSError, sqlite3.Error, TurnfoldError) as error:
+            outcome.outcome, outcome.reason = "skipped", _reason(error, outcome)
+            found = [*found, outcome] if found else []
+        return fmt, found
 
-    def _import_bundle(self, path: Path, outcome: FileImport) -> None:
+    def _import_document(self, path: Path, fmt: DocumentFormat, found: list[FileImport]) -> None:
+        """Import a document's sessions one by one; what is wrong with one of them does not stop the others."""
+        state = state_of_files(fmt, path)
+        is_whole = True
+        for document in sessions_of(fmt, path):
+            one = FileImport(path=f"{display_path(path)}#{document.native_id}", format=fmt.name)
+            found.append(one)
+            try:
+                FileImporter(self._target, fmt, path, one, self._progress, document=document).run()
+            except TurnfoldError as error:
+                one.outcome, one.reason = "skipped", _reason(error, one)
+                is_whole = False
+        if is_whole:
+            session_ids = {one.session_id for one in found if one.session_id is not None}
+            write_account(self._target, path, format_name=fmt.name, state=state, session_count=len(session_ids))
+
+    def _import_bundle(self, path: Path, outcome: FileImport) -> list[FileImport]:
         """Restore a bundle's sessions: one result for each, the given one for the first."""
         target = self._target
         outcome.format = BUNDLE
+        found: list[FileImport] = []
         restored = read_bundle(target.store, path, target.tenant, owner=target.owner, hmac_key=target.hmac_key)
         for index, session in enumerate(restored):
             one = outcome if index == 0 else FileImport(path=outcome.path, format=BUNDLE)
             one.session_id, one.event_count = session.id, session.event_count
             one.outcome = "unchanged" if session.repeated else "imported"
-            if index:
-                self._more.append(one)
+            found.append(one)
+        return found
+
+
+def _reason(error: Exception, outcome: FileImport) -> str:
+    """Why a file or session was skipped; raised on where the error is none of the file's."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    if isinstance(error, TurnfoldError):
+        if error.fault != "caller" or isinstance(error, StoreClosed) or outcome.format == BUNDLE:
+            raise error  # what is wrong with a bundle is an error, not a reason to skip it
+        return f"{error.code}: {error.message}"
+    return f"cannot be read: {error}"
 
 
 class _Known:
@@ -187,18 +227,32 @@ class _Known:
         self._target = target
         self._sessions: dict[str, list[tuple[str, str, str]]] | None = None
 
-    def unchanged(self, path: Path) -> FileImport | None:
-        """The result for a file that is as it was when it was imported, None for any other."""
-        for session_id, format_name, native_id in self._by_path().get(display_path(path), ()):
+    def unchanged(self, path: Path, known_formats: Formats) -> list[FileImport]:
+        """The results for a file that is as it was when it was imported: of each session in it; none for any other file."""
+        places = self._by_path().get(display_path(path), [])
+        for session_id, format_name, native_id in places:
+            fmt = known_formats.find(format_name)
             try:
+                if isinstance(fmt, DocumentFormat):
+                    return self._unchanged_document(path, fmt, [place for place in places if place[1] == format_name])
                 facts = facts_of(path.stat())
                 head = self._target.store.get_session(self._target.key(session_id), owner=self._target.owner)
             except (OSError, SessionNotFound):
                 continue
             cursor = cursor_of(head, f"{format_name}:{native_id}")
             if cursor is not None and without_reading(cursor, display_path(path), Facts(*facts)):
-                return FileImport(path=display_path(path), session_id=session_id, format=format_name)
-        return None
+                return [FileImport(path=display_path(path), session_id=session_id, format=format_name)]
+        return []
+
+    def _unchanged_document(self, path: Path, fmt: DocumentFormat, places: list[tuple[str, str, str]]) -> list[FileImport]:
+        account = read_account(self._target, path)
+        if account is None or account.format != fmt.name or account.tail != state_of_files(fmt, path) or len(places) < account.line:
+            return []  # fewer are there than were brought in: one was deleted here, and comes again as a file's would
+        shown = display_path(path)
+        oldest_first = reversed(places)
+        return [
+            FileImport(path=f"{shown}#{native_id}", session_id=session_id, format=fmt.name) for session_id, _, native_id in oldest_first
+        ]
 
     def _by_path(self) -> dict[str, list[tuple[str, str, str]]]:
         if self._sessions is None:
@@ -222,7 +276,7 @@ def walk(folder: Path) -> Iterator[Path]:
     if not folder.exists():
         raise InvalidInput(f"{folder}: no such folder")
     for place, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
         for name in sorted(names):
             path = Path(place, name)
             if path.suffix in SUFFIXES and path.is_file():

@@ -39,15 +39,35 @@ def facts_of(stat: os.stat_result) -> Facts:
 
 
 class SourceFile:
-    """An open file."""
+    """An open file.
+
+    Attributes:
+        path: Where it is.
+        facts: What it was when it was opened.
+        native_id: Of a document's session (``DocumentFile``), else None.
+    """
+
+    native_id: str | None = None
 
     def __init__(self, path: Path, line_bytes_max: int = LINE_BYTES_MAX, piece_bytes: int = LINE_PIECE_BYTES) -> None:
         """Open it; OSError where that cannot be."""
         self.path = path
-        self.file: BinaryIO = path.open("rb", buffering=_BUFFER_BYTES)
-        self.facts = facts_of(os.fstat(self.file.fileno()))
+        self.file, self.facts = self._open()
         self._line_bytes_max = line_bytes_max
         self._piece_bytes = piece_bytes
+
+    def _open(self) -> tuple[BinaryIO, Facts]:
+        file = self.path.open("rb", buffering=_BUFFER_BYTES)
+        return file, facts_of(os.fstat(file.fileno()))
+
+    @property
+    def modified_us(self) -> int:
+        """When it was changed last."""
+        return self.facts.mtime_ns // 1000
+
+    def settled(self, line: Line | Piece) -> bool:
+        """Whether the line stays as it is: the last one of a file that grows is complete with its newline only."""
+        return isinstance(line, Piece) or line.data.endswith(b"\n")
 
     def __enter__(self) -> Self:
         """Return itself."""
