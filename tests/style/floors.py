@@ -44,7 +44,7 @@ KNOWS_ALL_ADAPTERS = frozenset({ROOT_NAME, "registry"})
 # Packages from outside beside the standard library, by top-level name or by package/adapter.
 EXTERNAL_EVERYWHERE = frozenset({"msgspec"})
 EXTERNAL: dict[str, frozenset[str]] = {
-    "codec": frozenset({"cryptography"}),
+    "codec": frozenset({"backports", "compression", "cryptography"}),
     "stores/postgres": frozenset({"psycopg", "psycopg_pool"}),
     "stores/redis": frozenset({"redis"}),
     "stores/s3": frozenset({"obstore"}),

@@ -17,6 +17,7 @@ import msgspec
 from turnfold.engine.bundle import Manifest, family, write_bundle
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.importing.kept import kept_lines, redaction_count
+from turnfold.engine.importing.packed import SUFFIX
 from turnfold.engine.reading import read_all
 from turnfold.errors import AlreadyExists, FormatError, InvalidInput, NotSupported
 from turnfold.formats.base import DocumentFormat, Format
@@ -225,7 +226,7 @@ def _file_name(fmt: Format, info: SessionInfo) -> str:
     native = info.native or {}
     native_id = str(native.get("id") or info.id)
     name = fmt.export_name(native_id)
-    had = PurePosixPath(str(native.get("path") or "")).name
+    had = PurePosixPath(str(native.get("path") or "")).name.removesuffix(SUFFIX)
     return had if "/" not in name and native_id in had else name
 
 

@@ -77,6 +77,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
         source: Key of the source: ``<format>:<native id>``.
         path, size, mtime_ns, inode: The file as it was; equal again means unchanged without reading it. Of a document's session: the
             document's path, the size of its lines, and a hash of them in place of the time.
+        packed_size: Of a compressed file: its own size; ``size`` is that of its content.
         offset, line: Bytes and lines read.
         head, tail: Hashes of the first bytes and of the last before ``offset`` (of a document's session: of all before ``offset``).
         generation: 1, and one more each time the file was replaced by other content; it begins after ``begin_seq``.
@@ -95,6 +96,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     size: int = 0
     mtime_ns: int = 0
     inode: int = 0
+    packed_size: int = 0
     offset: int = 0
     line: int = 0
     head: str = ""
@@ -109,10 +111,6 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     redacted: list[str] = []
     files: str = ""
 
-    def facts(self) -> Facts:
-        """The file's facts when it was read last."""
-        return Facts(self.size, self.mtime_ns, self.inode)
-
 
 _decoder = msgspec.json.Decoder(Cursor)
 
@@ -126,9 +124,10 @@ def cursor_of(head: Head, source: str) -> Cursor | None:
 Next = Literal["go_on", "retake", "compare", "replaced", "shortened"]
 
 
-def without_reading(cursor: Cursor, path: str, facts: Facts) -> bool:
+def without_reading(cursor: Cursor, path: str, on_disk: Facts) -> bool:
     """Whether the file system alone shows that nothing has changed."""
-    return cursor.finished and cursor.path == path and cursor.facts() == facts and facts.size == cursor.offset
+    was = Facts(cursor.packed_size or cursor.size, cursor.mtime_ns, cursor.inode)
+    return cursor.finished and cursor.path == path and was == on_disk and cursor.size == cursor.offset
 
 
 def next_step(cursor: Cursor, path: str, facts: Facts, fingerprint: tuple[str, str]) -> Next:

@@ -44,8 +44,8 @@ class DocumentFile(SourceFile):
         self._document = document
         self._settled_bytes = 0
         self._hashed = (0, hashlib.sha256())
-        super().__init__(path, line_bytes_max, piece_bytes)
         self.native_id = document.native_id
+        super().__init__(path, line_bytes_max, piece_bytes)
 
     def _open(self) -> tuple[BinaryIO, Facts]:
         settled_count = len(self._document.lines) if self._document.settled_count is None else self._document.settled_count
@@ -58,7 +58,8 @@ class DocumentFile(SourceFile):
             digest.update(data)
             if index < settled_count:
                 self._settled_bytes = size
-        return spool, Facts(size, int.from_bytes(digest.digest()[:8]) >> 1, 0)
+        self.on_disk = Facts(size, int.from_bytes(digest.digest()[:8]) >> 1, 0)
+        return spool, self.on_disk
 
     @property
     def settled_bytes(self) -> int:

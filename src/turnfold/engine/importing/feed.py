@@ -11,6 +11,7 @@ from turnfold.codec.residual import part_ref, whole
 from turnfold.engine.importing.batch import Batch, Naming, Target
 from turnfold.engine.importing.cursor import Cursor, Sums, Tail
 from turnfold.engine.importing.kept import REPLACED, collect_replaced, redacted_lines, redaction_count
+from turnfold.engine.importing.packed import PackedFile
 from turnfold.engine.importing.result import FileImport, Outcome, Progress, ProgressCallback, display_path
 from turnfold.engine.importing.source import Facts, Piece, SourceFile
 from turnfold.engine.reading import read_all
@@ -26,7 +27,10 @@ _replace = msgspec.structs.replace
 
 
 class Start(msgspec.Struct):
-    """Where an attempt begins; ``retake`` if the end that was read last time is to be taken back first."""
+    """Where an attempt begins.
+
+    ``retake`` if the end that was read last time is to be taken back first, ``moved`` if the same content has another path or form now.
+    """
 
     session_id: str
     cursor: Cursor
@@ -35,6 +39,7 @@ class Start(msgspec.Struct):
     reason: str | None = None
     genesis: Genesis | None = None
     retake: bool = False
+    moved: bool = False
 
 
 class Feed:
@@ -91,7 +96,7 @@ class Feed:
         self._feed()
 
     def _open_reader(self, state: dict[str, Any] | None) -> Reader:
-        return self._format.reader(self._file.path, self._info, state, self._batch.find)
+        return self._format.reader(self._file.named, self._info, state, self._batch.find)
 
     # ---- lines -----------------------------------------------------------------------------------------------------------------------
 
@@ -110,6 +115,8 @@ class Feed:
             if self._batch.full:
                 self._commit(self._reader.state())
         if self._batch.empty and self._cursor.finished:
+            if self._start.moved:  # so that the next run need not compare contents
+                self._commit(self._reader.state(), finished=True)
             return
         for index, item in enumerate(self._reader.finish(self._batch.next_seq)):
             self._batch.add_own(item, "finish", self._offset, index)
@@ -152,6 +159,7 @@ class Feed:
             size=size,
             mtime_ns=mtime_ns,
             inode=inode,
+            packed_size=self._file.on_disk.size if isinstance(self._file, PackedFile) else 0,
             offset=self._offset,
             line=self._line,
             head=head_hash,
@@ -182,9 +190,9 @@ class Feed:
         """
         if self._start.retake:
             self._take_back(tail, "the source says it otherwise now")
-        elif self._file.native_id is not None:
+        elif self._file.native_id is not None or self._file.facts.size <= self._cursor.offset:
             self._tail = tail
-        elif self._file.facts.size > self._cursor.offset:
+        else:
             line = next(self._file.lines(tail.offset, tail.line))
             rest = line.data[self._cursor.offset - tail.offset :]
             if isinstance(line, Line) and rest.strip() == b"" and rest.endswith(b"\n"):

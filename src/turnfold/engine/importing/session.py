@@ -7,7 +7,7 @@ makes a batch conflict; the import then begins again at the cursor that it finds
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from turnfold.engine.importing.kept import begins_with, kept_lines, redaction_co
 from turnfold.engine.importing.result import FileImport, ProgressCallback, display_path
 from turnfold.engine.importing.source import SourceFile
 from turnfold.errors import IdempotencyConflict, InvalidInput, SequenceConflict, SessionNotFound
-from turnfold.formats.base import Document, Format, SourceInfo
+from turnfold.formats.base import Format, SourceInfo
 from turnfold.ids import check_session_id
 from turnfold.limits import IMPORT_RETRIES_MAX
 from turnfold.model.session import Head
@@ -39,11 +39,11 @@ class FileImporter:
         result: FileImport,
         progress: ProgressCallback | None,
         *,
-        document: Document | None = None,
+        open_source: Callable[[], SourceFile] | None = None,
     ) -> None:
-        """Set up; ``result`` is filled as batches commit. With ``document`` it is that session of the file at ``path``."""
+        """Set up; ``result`` is filled as batches commit. ``open_source`` opens what is imported: None is the file as it is."""
         self._target = target
-        self._document = document
+        self._open = open_source or (lambda: SourceFile(path))
         self._format = fmt
         self._path = path
         self._result = result
@@ -66,21 +66,22 @@ class FileImporter:
                 return
 
     def _attempt(self) -> None:
-        document = self._document
-        with SourceFile(self._path) if document is None else DocumentFile(self._path, document) as file:
+        with self._open() as file:
             if file.facts.size == 0:
-                self._result.outcome, self._result.reason = "skipped", f"the {'file' if document is None else 'session'} is empty"
+                self._result.outcome, self._result.reason = "skipped", f"the {'file' if file.native_id is None else 'session'} is empty"
                 return
-            info = self._format.describe(self._path, file.first_lines())
-            if document is not None:
-                info = _replace(info, native_id=document.native_id)
+            info = self._format.describe(file.named, file.first_lines())
+            if file.native_id is not None:
+                info = _replace(info, native_id=file.native_id)
             start = self._start(file, info)
             self._result.session_id = start.session_id
             if self._result.outcome in {"unchanged", "skipped"}:
                 self._result.outcome, self._result.reason = start.outcome, start.reason
-            if start.outcome not in {"unchanged", "skipped"}:
+            if start.moved or start.outcome not in {"unchanged", "skipped"}:
                 feed = Feed(self._target, self._format, start, file=file, info=info, result=self._result, progress=self._progress)
                 feed.run()
+            if file.problem is not None:
+                self._result.add_problem(file.problem_line, file.problem)
 
     # ---- where it belongs ------------------------------------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class FileImporter:
         cursor = cursor_of(head, self._source(info))
         if cursor is None:  # created by somebody else from the same native session (a bundle, a copy by hand)
             return None
-        if without_reading(cursor, path, file.facts):
+        if without_reading(cursor, path, file.on_disk):
             return Start(session_id, cursor, head, "unchanged")
         if isinstance(file, DocumentFile):
             return self._known_document(file, head, cursor)
@@ -149,7 +150,8 @@ class FileImporter:
             return Start(session_id, cursor, head, "unchanged", f"an older copy of {cursor.path}")
         if step == "go_on":
             grown = file.facts.size > cursor.offset or not cursor.finished
-            return Start(session_id, cursor, head, "updated" if grown else "unchanged")
+            moved = cursor.path != path and not other_file
+            return Start(session_id, cursor, head, "updated" if grown else "unchanged", moved=moved)
         if other_file:
             return None
         return Start(session_id, cursor, head, "replaced", f"the file was {step}: its content differs from what was imported before")
