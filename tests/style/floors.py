@@ -14,7 +14,7 @@ PACKAGE = "turnfold"
 ROOT_NAME = "__init__"  # the package itself: the public names
 
 FLOORS: dict[str, frozenset[str]] = {
-    "F0": frozenset({"errors", "ids", "limits", "model", "data"}),
+    "F0": frozenset({"errors", "ids", "inotify", "limits", "model", "data"}),
     "F1": frozenset({"core"}),
     "F2": frozenset({"codec", "formats"}),
     "F3": frozenset({"ports"}),
