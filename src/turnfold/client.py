@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
@@ -16,7 +16,7 @@ from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
 from turnfold.errors import InvalidInput, SessionNotFound
 from turnfold.ids import check_name, check_session_id
-from turnfold.limits import PAGE_SESSIONS_MAX
+from turnfold.limits import FOLLOW_FILES_STEP_S, PAGE_SESSIONS_MAX
 from turnfold.model import event_types as t
 from turnfold.model.event import Seal, to_us
 from turnfold.model.page import Page
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # what a client needs only when it is asked for it is importe
     from pathlib import Path
 
     from turnfold.engine.exporter import ExportedFile
-    from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
+    from turnfold.engine.importer import FileImport, Importer, ImportResult, ProgressCallback
     from turnfold.engine.searching import SearchHit
     from turnfold.engine.usage import By, UsageRow
     from turnfold.engine.verify import Verified
@@ -311,6 +311,40 @@ class Client:
         result = self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
         self._context.upkeep.touched()
         return result
+
+    def follow_files(
+        self,
+        paths: Iterable[Path | str] | None = None,
+        *,
+        format: str | None = None,
+        tags: Iterable[str] = (),
+        wait_s: float | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> Iterator[FileImport]:
+        """Bring in other tools' session files, and then what is written to them, as it is written.
+
+        Of several processes that follow the same files on a machine one does it; the next takes over when it ends.
+
+        Args:
+            paths: Files and folders, there or not yet; None follows the folders where installed tools keep their sessions.
+            format: Read all files as this format; None looks at each file's content.
+            tags: Of new sessions.
+            wait_s: End when nothing came for so long; None goes on for ever.
+            note: Told who follows, when that changes; in the thread that reads.
+
+        Raises:
+            NotSupported: There is no such format.
+        """
+        follower = self._context.bridge.call(self._importer(tags).follow, paths, format, note)
+        quiet_since = monotonic()
+        try:
+            while wait_s is None or monotonic() - quiet_since < wait_s:
+                for file in self._context.bridge.call(follower.next, FOLLOW_FILES_STEP_S):
+                    yield file
+                    quiet_since = monotonic()
+                    self._context.upkeep.touched()
+        finally:
+            self._context.bridge.call(follower.close)
 
     def catch_up(self, *, wait_s: float | None = None) -> int:
         """Bring the search index up to date now, instead of with the next search; can be broken off at any time.

@@ -93,10 +93,10 @@ class Formats:
         with path.open("rb") as file:
             return self.detect_head(path, file.read(SNIFF_BYTES))
 
-    def detect_head(self, path: Path, head: bytes) -> Format | None:
-        """Return the format that knows a file with that beginning, or None."""
+    def detect_head(self, path: Path, head: bytes, among: Iterable[Format] | None = None) -> Format | None:
+        """Return the format that knows a file with that beginning, or None; ``among`` None asks all of them."""
         best, surest = None, SURE_ENOUGH
-        for known in self.all():
+        for known in self.all() if among is None else among:
             sure = known.sniff(path, head)
             if sure > surest or (best is None and sure >= surest):
                 best, surest = known, sure
