@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from turnfold.core.filtering import sees
-from turnfold.core.tokens import terms
+from turnfold.core.tokens import term_text, terms
 from turnfold.model.event import Event
 from turnfold.model.message import Message, decode_message
 from turnfold.model.parts import (
@@ -76,8 +76,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 def index_row(event: Event) -> IndexRow | None:
     """Return the index row of an event, None where there is nothing to find."""
-    found = terms(searchable_text(event))
-    return IndexRow(event.seq, " ".join(found), event.visible_to, event.hidden_from) if found else None
+    found = term_text(searchable_text(event))
+    return IndexRow(event.seq, found, event.visible_to, event.hidden_from) if found and not found.isspace() else None
 
 
 def index_rows(events: Iterable[Event]) -> list[IndexRow]:
