@@ -31,6 +31,8 @@ _UNSPACED = (
 _unspaced = re.compile(f"[{_UNSPACED}]")
 _jamo = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 _syllable = re.compile("[\uac00-\ud7a3]")
+_SELECTORS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""Variation selectors: marks, as Unicode has it, but they compose with nothing."""
 _ASCII: Final = bytes(range(128))
 _SPLIT: Final = bytes(byte if byte > 127 or chr(byte).isalnum() or byte == ord("_") else ord(" ") for byte in range(256)).lower()
 """For each byte of a text in UTF-8 the byte of its terms: letters folded, digits and what is beyond ASCII as they are, the rest a space."""
@@ -55,7 +57,7 @@ def term_text(text: str) -> str:
     if len(data) != len(text):
         others = set(data.translate(None, _ASCII).decode())
         plain = {char: _alone(char) for char in others} if len(others) <= REPLACED_MAX else {}
-        if not plain or None in plain.values():
+        if not plain or None in plain.values() or (others & _SELECTORS and _unspaced.search("".join(map(str, plain.values())))):
             return " ".join(_long_way(text))
         for char, alone in plain.items():
             if alone != char:
@@ -67,6 +69,8 @@ def term_text(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _alone(char: str) -> str | None:
     """Return what a character beyond ASCII comes to in a text's terms; None where that depends on the characters beside it."""
+    if char in _SELECTORS:
+        return char
     apart = unicodedata.normalize("NFKD", char)
     if _is_mark(apart[0]) or (_jamo.search(apart) and not _syllable.match(char)):
         return None

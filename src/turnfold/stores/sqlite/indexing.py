@@ -32,7 +32,9 @@ def write_rows(cursor: sqlite3.Cursor, sn: int, rows: Sequence[IndexRow]) -> Non
     base = sn << 32
     first, last = base + min(row.seq for row in rows), base + max(row.seq for row in rows)
     live = {
-        pos for pos, extra in cursor.execute("SELECT pos, extra FROM event WHERE pos BETWEEN ? AND ?", (first, last)) if not _redacted(extra)
+        pos
+        for pos, extra in cursor.execute("SELECT pos, extra FROM event WHERE pos BETWEEN ? AND ?", (first, last))
+        if not _redacted(extra)
     }
     _erase(cursor, cursor.execute("SELECT pos, terms FROM search_row WHERE pos BETWEEN ? AND ?", (first, last)).fetchall())
     kept = [(base + row.seq, row) for row in rows if base + row.seq in live]
