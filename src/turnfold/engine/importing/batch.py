@@ -66,10 +66,11 @@ class Naming:
     that it replaces: ``main`` is ``import-2`` in the second generation, ``side`` is ``import-2/side``.
     """
 
-    def __init__(self, source: str, generation: int) -> None:
-        """Set up for a generation, from 1."""
+    def __init__(self, source: str, generation: int, revision: int = 0) -> None:
+        """Set up for a generation, from 1; ``revision`` sets the events of lines that are read again apart from those taken back."""
         self._key = hashlib.sha256(source.encode()).digest()[:16]
         self.generation = generation
+        self._revision = f".{revision}" if revision else ""
         self.root = MAIN if generation == 1 else f"import-{generation}"
 
     def line_hash(self, data: bytes) -> str:
@@ -78,11 +79,11 @@ class Naming:
 
     def event_id(self, offset: int, line_hash: str, index: int = 0) -> str:
         """The id of the ``index``-th event of a line."""
-        return f"i{self.generation}.{offset}.{line_hash}" + (f".{index}" if index else "")
+        return f"i{self.generation}.{offset}.{line_hash}" + (f".{index}{self._revision}" if index or self._revision else "")
 
     def own_id(self, what: str, offset: int, index: int = 0) -> str:
         """The id of an event of the importer's own."""
-        return f"i{self.generation}.{offset}.{what}.{index}.{self._key.hex()[:16]}"
+        return f"i{self.generation}.{offset}.{what}.{index}.{self._key.hex()[:16]}{self._revision}"
 
     def branch(self, name: str) -> str:
         """The branch of this generation for a branch of the reader's."""
@@ -110,8 +111,12 @@ class Batch:
         last_seq: int,
         begin_seq: int,
         genesis: Genesis | None,
+        at_us: int = 0,
     ) -> None:
-        """Begin after ``last_seq``; with ``genesis`` the first commit creates the session (and its event takes seq 1)."""
+        """Begin after ``last_seq``; with ``genesis`` the first commit creates the session (and its event takes seq 1).
+
+        Lines without a time get that of the event before them; ``at_us`` is that of the last one, where the import goes on.
+        """
         self.target = target
         self.key = key
         self.naming = naming
@@ -119,7 +124,7 @@ class Batch:
         self._genesis = genesis
         self._expected_seq = last_seq
         self.next_seq = last_seq + 1 + (genesis is not None)
-        self.at_us = 0 if genesis is None else genesis.event.at_us
+        self.at_us = at_us if genesis is None else genesis.event.at_us
         self._result = result
         self.reset()
 
