@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 
 from turnfold.core.fold import change_of
+from turnfold.core.search import index_rows
 from turnfold.engine.importing.cursor import Cursor
 from turnfold.engine.importing.find import Finder
 from turnfold.engine.importing.result import FileImport
-from turnfold.engine.prepare import estimate_tokens, prepare
+from turnfold.engine.prepare import estimate_tokens, prepare, prepare_read
+from turnfold.engine.upkeep import SEARCH
 from turnfold.errors import InvalidInput
 from turnfold.formats.base import Line, Place, Projected
 from turnfold.formats.lines import opaque
@@ -26,7 +28,7 @@ from turnfold.model.commit import Commit, Committed, Genesis
 from turnfold.model.event import MAIN, Event, NewEvent
 from turnfold.model.event_types import MESSAGE
 from turnfold.model.session import SessionKey
-from turnfold.ports.store import Store
+from turnfold.ports.store import SEARCH_INDEX, Store
 
 _encode = msgspec.json.Encoder().encode
 _replace = msgspec.structs.replace
@@ -172,7 +174,10 @@ class Batch:
         return self._add(event, item)
 
     def _prepare(self, item: Projected, event_id: str) -> Event:
-        new = self._renamed(item.event)
+        new = item.event
+        if type(new.data) is bytes and type(new.at) is int and self.naming.generation == 1 and new.message_count is not None:
+            return prepare_read(new, event_id, branch=new.branch or MAIN, at_us=new.at, key=self.target.hmac_key)  # nearly every line
+        new = self._renamed(new)
         tokens = new.token_count
         if not tokens and new.type == MESSAGE and new.visibility in {"both", "model"} and isinstance(new.data, bytes):
             tokens = estimate_tokens(new.data)
@@ -237,9 +242,23 @@ class Batch:
             parts=tuple(self._parts.items()),
         )
         committed = self.target.store.commit(commit)
+        if not committed.repeated:
+            self._index(events, committed)
         self._settle(0 if committed.repeated else len(events) - self._own_count)
         self._expected_seq = committed.last_seq
         return committed
+
+    def _index(self, events: Sequence[Event], committed: Committed) -> None:
+        """Index what was just written while it is at hand: the follower would read and decode it again.
+
+        Where the session's index lags, or another process is at it, this does nothing and the follower will.
+        """
+        store = self.target.store
+        if SEARCH_INDEX in store.capabilities:
+            written = events if self._genesis is None else (self._genesis.event, *events)
+            before = committed.last_seq - len(written)
+            rows = index_rows(written, before + 1)
+            store.advance(SEARCH, self.key, incarnation=committed.incarnation, from_seq=before, to_seq=committed.last_seq, rows=rows)
 
     def _settle(self, count: int) -> None:
         result = self._result
