@@ -24,8 +24,8 @@ from turnfold.engine.importing.session import FileImporter
 from turnfold.engine.importing.source import SourceFile
 from turnfold.errors import MissingExtra, StoreClosed, TurnfoldError
 from turnfold.formats.base import DocumentFormat, Format, Placed
-from turnfold.formats.documents import SQLITE_MAGIC
-from turnfold.formats.registry import SNIFF_BYTES, Formats, formats
+from turnfold.formats.heads import SNIFF_BYTES, SQLITE_MAGIC, read_head
+from turnfold.formats.registry import Formats, formats
 from turnfold.ports.store import Store
 
 __all__ = ["FileImport", "ImportResult", "Importer", "Problem", "Progress", "ProgressCallback"]
@@ -219,8 +219,7 @@ class _Run:
         """Import a file; ``outcome`` is its own, the list has one for each session where it may hold several."""
         found: list[FileImport] = []
         try:
-            with path.open("rb") as file:
-                head = file.read(SNIFF_BYTES)
+            head = read_head(path)
             if is_zstd(head):
                 return self._import_packed(path, fmt, outcome, found), found
             if fmt is None and is_bundle(head):
@@ -228,6 +227,8 @@ class _Run:
             fmt = self._known_format(path, head, outcome) if fmt is None else fmt
             if isinstance(fmt, DocumentFormat):
                 self._import_document(path, fmt, path, found, outcome)
+            elif fmt is not None and head.startswith(SQLITE_MAGIC):  # opening it as a file would cost its users their locks
+                outcome.outcome, outcome.reason = "skipped", f"it is a database, and {fmt.name} reads none"
             elif fmt is not None:
                 self._import_lines(path, fmt, outcome)
         except (OSError, sqlite3.Error, TurnfoldError) as error:
