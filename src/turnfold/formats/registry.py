@@ -23,6 +23,16 @@ GROUP = "turnfold.formats"
 BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "openai": "turnfold.formats.lists:openai",
+    "openai-jsonl": "turnfold.formats.lists:openai_lines",
+    "openai-responses": "turnfold.formats.lists:openai_responses",
+    "openai-responses-jsonl": "turnfold.formats.lists:openai_responses_lines",
+    "anthropic": "turnfold.formats.lists:anthropic",
+    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
+    "vercel": "turnfold.formats.lists:vercel",
+    "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
+    "langchain": "turnfold.formats.lists:langchain",
+    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}
