@@ -105,7 +105,7 @@ records = st.dictionaries(words, values, max_size=8) | fitting
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(items=st.lists(records, min_size=1, max_size=4))
 def test_no_item_makes_a_reader_fail(name: str, items: list[dict[str, Any]]) -> None:
     lines = [json.dumps(item).encode() for item in items]

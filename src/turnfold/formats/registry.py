@@ -35,7 +35,13 @@ BUILT_IN = {
     "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
 }
 """The formats that are read."""
-WRITERS: dict[str, str] = {}
+WRITERS: dict[str, str] = {
+    "openai": "turnfold.formats.writers.chat:OpenAiWriter",
+    "openai-responses": "turnfold.formats.writers.responses:ResponsesWriter",
+    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
+    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
+    "otel": "turnfold.formats.writers.otel:OtelWriter",
+}
 """Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}
 
