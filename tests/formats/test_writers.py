@@ -215,7 +215,7 @@ def test_media_go_where_each_api_takes_them() -> None:
     items, _ = write_messages("openai-responses", said)
     assert items[2]["output"] == [
         {"type": "input_text", "text": "seen"},
-        {"type": "input_image", "image_url": "data:image/png;base64,aGk="},
+        {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "auto"},
     ]
 
 

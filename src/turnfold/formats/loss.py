@@ -32,6 +32,7 @@ SERVER_TOOLS = "uses of a provider's own tools"
 MOVED_MEDIA = "media that the user shows instead"
 MEDIA = "media that the format cannot hold"
 FILE_IDS = "files that only their provider has"
+REFUSALS = "refusals that are said as plain text"
 CITATIONS = "citations"
 NATIVE_PARTS = "parts that only their source knows"
 

@@ -34,7 +34,9 @@ _KINDS = {
 }
 _CLASSES = {"HumanMessage": "human", "AIMessage": "ai", "SystemMessage": "system", "ToolMessage": "tool", "FunctionMessage": "function"}
 _CLASSES |= {"ChatMessage": "chat", "RemoveMessage": "remove"}
-_MADE_OF = frozenset({"tool_call_id", "tool_calls", "function_call", "refusal", "reasoning_content"})
+_OPENAI_ROLE = "__openai_role__"
+"""How langchain-openai marks a developer's message, which is a system message to LangChain."""
+_MADE_OF = frozenset({_OPENAI_ROLE, "tool_call_id", "tool_calls", "function_call", "refusal", "reasoning_content"})
 _FLAT = frozenset({"additional_kwargs", "response_metadata"})
 _FINISH = {
     "tool_calls": "tool_call",
@@ -75,7 +77,7 @@ class LangChainShape:
         if role == "tool":
             message = _result(kind, fields, place)
         else:
-            native_role = text_of(fields.get("role")) if kind.startswith(("chat", "Chat")) else ""
+            native_role = text_of(fields.get("role")) if kind.startswith(("chat", "Chat")) else text_of(extra.get(_OPENAI_ROLE))
             message = Message(native_role if native_role in ROLES else role, _parts(fields, extra, about, place))
             message.name = text_or_none(fields.get("name")) or (text_or_none(native_role) if native_role not in ROLES else None)
         message.native_id = text_or_none(fields.get("id"))

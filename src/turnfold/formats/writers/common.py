@@ -31,6 +31,7 @@ def text_of_part(part: AnyPart, losses: LossReport, seq: int) -> str | None:
             losses.add(loss.CITATIONS, seq, len(part.citations))
         return part.content or None
     if part.type == "refusal":
+        losses.add(loss.REFUSALS, seq)
         return str(part["content"]) or None
     if isinstance(part, CompactionPart):
         if not part.content:

@@ -107,10 +107,8 @@ class _Writing:
                 return {**part.server_tool_call, "type": kind, **({"id": part.id} if part.id else {})}
         if isinstance(part, CompactionPart) and part.encrypted and is_own:
             return {"type": "compaction", "encrypted_content": part.encrypted, **({"id": part.id} if part.id else {})}
-        if part.type == "refusal":
-            return _message("assistant", [{"type": "refusal", "refusal": part["content"]}])
         text = text_of_part(part, self._losses, turn.seq)
-        return None if text is None else _message("assistant", [{"type": "output_text", "text": text}])
+        return None if text is None else _message("assistant", text)
 
     def _reasoning(self, part: ReasoningPart, turn: Turn) -> Item | None:
         if provider_of(part, turn, self._conversation.info) != PROVIDER:
@@ -157,8 +155,8 @@ class _Writing:
         return None if text is None else {"type": "input_text", "text": text}
 
     def _media(self, part: BlobPart | UriPart | FilePart, turn: Turn) -> Item | None:
-        detail = {"detail": part.ext["detail"]} if "detail" in part.ext else {}
         kind = "input_image" if part.modality == "image" else "input_file"
+        detail = {"detail": part.ext.get("detail", "auto")} if kind == "input_image" else {}
         if isinstance(part, FilePart):
             if provider_of(None, turn, self._conversation.info) in {None, PROVIDER}:
                 return {"type": kind, "file_id": part.file_id, **detail}
@@ -174,7 +172,7 @@ class _Writing:
         return {"type": kind, "filename": part.filename or "file", "file_data": data_url(part)}
 
 
-def _message(role: str, content: list[Item]) -> Item:
+def _message(role: str, content: str | list[Item]) -> Item:
     return {"type": "message", "role": role, "content": content}
 
 
