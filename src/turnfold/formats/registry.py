@@ -23,6 +23,7 @@ GROUP = "turnfold.formats"
 BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "copilot": "turnfold.formats.copilot:CopilotFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}
