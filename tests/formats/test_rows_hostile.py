@@ -14,6 +14,8 @@ from turnfold.formats.registry import get_format
 
 FILES = {
     "copilot": "copilot-cli/small.jsonl",
+    "grok": "grok/chat_history.jsonl",
+    "kimi": "kimi/assistant_tools.jsonl",
 }
 WRONG: list[Any] = [
     None,

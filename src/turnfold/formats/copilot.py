@@ -235,7 +235,7 @@ class CopilotReader(RowReader):
     # ---- messages --------------------------------------------------------------------------------------------------------------------
 
     def _system(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
-        role = data.get("role")
+        role = text_of(data.get("role"))
         message = Message(role if role in {"system", "developer"} else "system", _texts(data.get("content")), name_of(data.get("name")))
         return [said(line, message, visibility="model", **fields)]
 
@@ -248,7 +248,7 @@ class CopilotReader(RowReader):
         message = Message("user", _texts(data.get("content")))
         message.parts += [_attachment(item) for item in list_of(data.get("attachments"))]
         source = data.get("source")
-        typed = source in {None, "", "user"} and data.get("isAutopilotContinuation") is not True and not fields["branch"]
+        typed = source in (None, "", "user") and data.get("isAutopilotContinuation") is not True and not fields["branch"]
         if not typed:
             message.ext = some({"source": source, "autopilot": data.get("isAutopilotContinuation")})
         else:

@@ -16,3 +16,17 @@ def oldest_first(paths: Iterable[Path]) -> Iterator[Path]:
         except OSError:
             continue  # gone between the listing and the look
     yield from (path for _, _, path in sorted(found))
+
+
+SMALL_FILE_BYTES_MAX = 64 * 1024
+"""A larger file beside a session's is not kept with it."""
+
+
+def small_text(path: Path) -> str | None:
+    """Return the text of a small file, or None where there is none that could be kept."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SMALL_FILE_BYTES_MAX + 1)
+        return data.decode() if len(data) <= SMALL_FILE_BYTES_MAX else None
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -24,6 +24,8 @@ BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
     "copilot": "turnfold.formats.copilot:CopilotFormat",
+    "grok": "turnfold.formats.grok:GrokFormat",
+    "kimi": "turnfold.formats.kimi:KimiFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}
