@@ -16,6 +16,7 @@ FILES = {
     "copilot": "copilot-cli/small.jsonl",
     "grok": "grok/chat_history.jsonl",
     "kimi": "kimi/assistant_tools.jsonl",
+    "pi": "pi/small.jsonl",
 }
 WRONG: list[Any] = [
     None,

@@ -33,7 +33,7 @@ def opener(scheme: str, folder: Path) -> OpenStore:
     return open_new
 
 
-LINE_FOLDERS = ("claude-code", "codex", "other/copilot-cli", "other/grok", "other/kimi")
+LINE_FOLDERS = ("claude-code", "codex", "other/copilot-cli", "other/grok", "other/kimi", "other/pi")
 """Folders of the corpus whose files are of line formats."""
 
 

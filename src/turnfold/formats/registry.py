@@ -26,6 +26,7 @@ BUILT_IN = {
     "copilot": "turnfold.formats.copilot:CopilotFormat",
     "grok": "turnfold.formats.grok:GrokFormat",
     "kimi": "turnfold.formats.kimi:KimiFormat",
+    "pi": "turnfold.formats.pi:PiFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}
