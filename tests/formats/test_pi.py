@@ -33,7 +33,7 @@ def test_every_message_of_the_corpus_is_there_with_its_facts(shared_dir: Path) -
     assert messages[1].usage == Usage(12, 7, model="pi-fixture-model")
     assert (messages[1].provider, messages[1].finish_reason, messages[1].response_id) == ("pi-fixture", "stop", "chatcmpl-pi-fixture")
     assert read.titles() == ["Read hello.py and summarize what it prints without editing files."]
-    assert (read.info.native_id, read.info.metadata) == ("019e19b4-eb48-746a-aa6b-8dfcfa37954b", {"cwd": "/tmp/as-agent-fixture/project"})
+    assert (read.info.native_id, read.info.metadata) == ("019e19b4-eb48-746a-aa6b-8dfcfa37954b", {"cwd": rows[0]["cwd"]})
     assert read.written() == path.read_bytes()
     assert list(read.branches) == []
     compactions = [event.data for event in read.events if event.type == "compaction"]

@@ -52,7 +52,11 @@ def test_entry_points_add_formats_and_cannot_replace_built_in_ones(tmp_path: Pat
 
 
 def test_content_decides_and_not_the_name(shared_dir: Path, tmp_path: Path) -> None:
-    tools = {"copilot-cli": "copilot", "gemini-cli": "claude-code"}  # two Claude Code files lie in the folder of another tool
+    tools = {
+        "copilot-cli": "copilot",
+        "gemini": "gemini-json",
+        "gemini-cli": "claude-code",
+    }  # two Claude Code files lie in the folder of another tool
     for path in (shared_dir / "data" / "transcripts").rglob("*.json*"):
         if path.name.endswith(".meta.json"):
             continue

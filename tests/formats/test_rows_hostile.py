@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.formats.rows_driver import Read, physical, read_rows
+from turnfold.formats.base import DocumentFormat
 from turnfold.formats.registry import get_format
 
 FILES = {
     "copilot": "copilot-cli/small.jsonl",
+    "gemini": "gemini/large.json",
     "grok": "grok/chat_history.jsonl",
     "kimi": "kimi/assistant_tools.jsonl",
     "pi": "pi/small.jsonl",
@@ -40,7 +42,14 @@ WRONG: list[Any] = [
 
 
 def lines_of(shared_dir: Path, name: str) -> list[bytes]:
-    return physical((shared_dir / "data" / "transcripts" / "other" / FILES[name]).read_bytes())
+    path = shared_dir / "data" / "transcripts" / "other" / FILES[name]
+    if path.suffix == ".jsonl":
+        return physical(path.read_bytes())
+    documents = get_format("gemini-json")  # no JSON Lines of Gemini in the corpus: the document, said as such
+    assert isinstance(documents, DocumentFormat)
+    (document,) = documents.documents(path)
+    more = [b'{"$set":{"messages":[{"id":"m1"},{"id":"new","type":"user","content":"Sum."}]}}', b'{"$rewindTo":"m5"}']
+    return [line + b"\n" for line in [*document.lines, *more]]
 
 
 def check(name: str, lines: list[bytes]) -> Read:

@@ -24,6 +24,8 @@ BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
     "copilot": "turnfold.formats.copilot:CopilotFormat",
+    "gemini": "turnfold.formats.gemini:GeminiFormat",
+    "gemini-json": "turnfold.formats.gemini:GeminiDocumentFormat",
     "grok": "turnfold.formats.grok:GrokFormat",
     "kimi": "turnfold.formats.kimi:KimiFormat",
     "pi": "turnfold.formats.pi:PiFormat",

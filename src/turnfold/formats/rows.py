@@ -122,7 +122,11 @@ def told(line: Line | None, kind: str, data: dict[str, Any], out: Parts | None =
 
 
 def native(line: Line, kind: str, name: str, payload: dict[str, Any], **fields: Any) -> Projected:
-    """Return an event that holds a native payload as it is, its long media out of line, with its native type under ``kind``."""
+    """Return an event that holds a native payload as it is, its long media out of line, with its native type under ``kind``.
+
+    A payload that has a ``kind`` of its own stands under ``native``.
+    """
     out: Parts = []
-    data = {"kind": name, **{key: item for key, item in slim(payload, out).items() if key != "type"}}
+    rest = {key: item for key, item in slim(payload, out).items() if key != "type"}
+    data = {"kind": name, "native": rest} if "kind" in rest else {"kind": name, **rest}
     return told(line, kind, data, out, **fields)
