@@ -21,6 +21,7 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
+    "aider": "turnfold.formats.aider:AiderFormat",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
     "copilot": "turnfold.formats.copilot:CopilotFormat",
