@@ -29,6 +29,7 @@ FIRST = """
 Here is the change:
 
 #### A heading of the model
+> a quotation of the model
 
 ```python
 print("hi")
@@ -72,7 +73,7 @@ def test_a_run_is_a_session_with_its_messages(tmp_path: Path) -> None:
     first, second = runs.values()
     user, answer = first.messages()
     assert user.text == "add a greeting\nin two lines"
-    assert answer.text.startswith("Here is the change:\n\n#### A heading of the model\n")
+    assert answer.text.startswith("Here is the change:\n\n#### A heading of the model\n> a quotation")
     assert answer.text.endswith('print("hi")\n```')
     assert answer.model == "gpt-5"
     assert first.titles() == ["add a greeting in two lines"]

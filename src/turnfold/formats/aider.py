@@ -1,8 +1,8 @@
 r"""aider's chat history: ``.aider.chat.history.md`` in a project's folder, Markdown to which every run is appended.
 
 A run begins with ``# aider chat started at <local time>`` and becomes a session. Below it lines with ``#### `` are what the person typed,
-lines with ``> `` what aider said, and all else is the model's answer: so aider itself reads it. It ends what the person typed with two spaces;
-where a run has such lines, the model's headings, which have none, are taken for what they are.
+lines with ``> `` what aider said, and all else is the model's answer. aider ends the lines of the first two kinds with two spaces; where a run
+has such lines, headings and quotations of the model, which have none, are taken for what they are.
 
 A run is said as records ``{kind, text}`` with the exact text: joined, the texts of all runs are the file. There are no ids and no times within
 a run; a session's id is the folder's name with the time of the start. Tokens are rounded by aider (``2.3k``), and so are ours.
@@ -36,6 +36,7 @@ FILE_NAME = ".aider.chat.history.md"
 RUNS_SAME_SECOND_MAX = 1_000
 _start = re.compile(rb"^\n?# aider chat started at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[ \t]*\r?\n(?:\r?\n)?", re.MULTILINE)
 _line = re.compile(rb"[^\n]*\n|[^\n]+")
+_report = re.compile(rb"> Tokens: .* received\.$")
 _cost = re.compile(rb"Cost: \$[\d.]+ message, \$[\d.]+ session\.")
 _tokens = re.compile(
     r"Tokens: ([\d.]+k?) sent(?:, ([\d.]+k?) cache write)?(?:, ([\d.]+k?) cache hit)?, ([\d.]+k?) received\."
@@ -136,13 +137,14 @@ def records_of(data: bytes, started: str) -> Iterator[dict[str, Any]]:
     if match is not None:
         yield _record("start", data[: match.end()])
         data = data[match.end() :]
-    strict = any(line.startswith(USER) and line.rstrip(b"\r").endswith(b"  ") for line in data.split(b"\n"))
+    marked = [line for line in data.split(b"\n") if line.rstrip(b"\r").endswith(b"  ")]
+    strict = frozenset(prefix for prefix in (USER, TOOL) if any(line.startswith(prefix) for line in marked))
     kind, current, blank = "", b"", b""
     for line in _line.findall(data):
         if not line.strip():
             blank += line
             continue
-        now = _kind(line, kind, strict=strict)
+        now = _kind(line, kind, strict)
         if now == kind and (kind == "assistant" or not blank):
             current += blank + line
         else:
@@ -161,14 +163,15 @@ def _record(kind: str, text: bytes) -> dict[str, Any]:
         return {"kind": kind, "text": text.decode(errors="replace"), "text_base64": base64.b64encode(text).decode()}
 
 
-def _kind(line: bytes, before: str, *, strict: bool) -> str:
-    """Who says a line. aider breaks the report of a long answer's cost off into a line of its own."""
+def _kind(line: bytes, before: str, strict: frozenset[bytes]) -> str:
+    """Who says a line; ``strict`` are the prefixes that count only with the mark. A long report of tokens and cost has its mark a line later."""
     bare = line.rstrip(b"\r\n")
-    if bare.startswith(USER) and (not strict or bare.endswith(b"  ")):
+    marked = bare.endswith(b"  ")
+    if bare.startswith(USER) and (marked or USER not in strict):
         return "user"
-    if bare.startswith(TOOL) or (before == "tool" and _cost.match(bare)):
+    if bare.startswith(TOOL) and (marked or TOOL not in strict or _report.match(bare)):
         return "tool"
-    return "assistant"
+    return "tool" if before == "tool" and _cost.match(bare) else "assistant"
 
 
 class AiderReader(RowReader):
