@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.formats.rows_driver import Read, physical, read_rows
+from tests.formats.test_amp import MESSAGES, THREAD_ID
 from turnfold.formats.base import DocumentFormat
 from turnfold.formats.registry import get_format
 
@@ -20,6 +21,19 @@ FILES = {
     "kimi": "kimi/assistant_tools.jsonl",
     "pi": "pi/small.jsonl",
 }
+OTHERS: dict[str, list[Any]] = {
+    "amp": [{"amp": {"id": THREAD_ID, "created": 1767865803494}}, *MESSAGES, {"$set": {"title": "T", "v": 3}}],
+    "aider": [
+        {"aider": "w-1", "started": "2026-03-01 10:00:00"},
+        {"kind": "start", "text": "# aider chat started at 2026-03-01 10:00:00\n"},
+        {"kind": "tool", "text": "> Model: gpt-5 with diff edit format  \n"},
+        {"kind": "user", "text": "#### go  \n"},
+        {"kind": "assistant", "text": "I go.\n"},
+        {"kind": "tool", "text": "> Tokens: 2.3k sent, 45 received. Cost: $0.0012 message, $0.01 session.  \n"},
+    ],
+}
+"""Lines of formats that the corpus has no file of."""
+NAMES = (*FILES, *OTHERS)
 WRONG: list[Any] = [
     None,
     True,
@@ -42,6 +56,8 @@ WRONG: list[Any] = [
 
 
 def lines_of(shared_dir: Path, name: str) -> list[bytes]:
+    if name in OTHERS:
+        return [json.dumps(row).encode() + b"\n" for row in OTHERS[name]]
     path = shared_dir / "data" / "transcripts" / "other" / FILES[name]
     if path.suffix == ".jsonl":
         return physical(path.read_bytes())
@@ -71,7 +87,7 @@ def mutate(value: Any, rng: random.Random) -> Any:
     return rng.choice(WRONG)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_wrong_values_everywhere(shared_dir: Path, name: str) -> None:
     lines = lines_of(shared_dir, name)
     rng = random.Random(7)
@@ -80,7 +96,7 @@ def test_wrong_values_everywhere(shared_dir: Path, name: str) -> None:
         check(name, wrong)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_lines_cut_glued_doubled_shuffled_and_not_json(shared_dir: Path, name: str) -> None:
     lines = lines_of(shared_dir, name)
     rng = random.Random(11)
@@ -93,7 +109,7 @@ def test_lines_cut_glued_doubled_shuffled_and_not_json(shared_dir: Path, name: s
     check(name, [*lines[:-1], lines[-1].rstrip(b"\n")])
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_deep_and_huge_values(shared_dir: Path, name: str) -> None:
     for line in lines_of(shared_dir, name):
         text = line.decode().rstrip("\n")
@@ -108,7 +124,7 @@ def test_deep_and_huge_values(shared_dir: Path, name: str) -> None:
     assert len(read.projected) >= 4
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_reading_on_from_the_state_gives_the_same_events(shared_dir: Path, name: str) -> None:
     lines = lines_of(shared_dir, name)
     whole = check(name, lines)
@@ -121,7 +137,7 @@ def test_reading_on_from_the_state_gives_the_same_events(shared_dir: Path, name:
 
 
 def test_a_line_that_stands_for_an_unreadable_record_keeps_its_problem() -> None:
-    for name in FILES:
+    for name in NAMES:
         read = read_rows(name, [{"turnfold.unreadable": "m3", "problem": "no JSON", "content": "{"}])
         assert read.problems == ["no JSON"]
         assert read.events[0].data == {"native_type": "m3", "problem": "no JSON"}

@@ -22,7 +22,7 @@ import msgspec
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, SourceInfo
 from turnfold.formats.documents import line_of
-from turnfold.formats.fields import metadata_of, object_of, stem_of, text_of
+from turnfold.formats.fields import cost_of, metadata_of, object_of, stem_of, text_of
 from turnfold.formats.lines import decode_line, opaque
 from turnfold.formats.places import oldest_first
 from turnfold.formats.rows import RowReader, native, said, told
@@ -221,7 +221,7 @@ def _usage(text: str, model: str) -> Usage:
     """Add up the reports in a text; what was sent holds what the cache had and got."""
     total = NO_USAGE
     for sent, written, hit, received, cost in _tokens.findall(text):
-        usage = Usage(_count(sent), _count(received), _count(hit), _count(written), 0, round(float(cost or 0) * 1_000_000), model)
+        usage = Usage(_count(sent), _count(received), _count(hit), _count(written), 0, cost_of(float(cost or 0)), model)
         total = usage if total is NO_USAGE else total + usage
     return total or NO_USAGE
 

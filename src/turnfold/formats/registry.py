@@ -22,6 +22,7 @@ GROUP = "turnfold.formats"
 
 BUILT_IN = {
     "aider": "turnfold.formats.aider:AiderFormat",
+    "amp": "turnfold.formats.amp:AmpFormat",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
     "copilot": "turnfold.formats.copilot:CopilotFormat",
