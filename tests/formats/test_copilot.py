@@ -47,7 +47,8 @@ def test_every_message_call_and_answer_of_the_corpus_is_there_once(corpus: tuple
     messages = read.all_messages()
     roles = Counter(message.role for message in messages)
     assert roles["user"] == count["user.message"] + count["system.notification"]
-    assert roles["system"] == count["system.message"]
+    prompts = [event.data["system_prompt"] for event in read.events if event.type == "session.updated"]
+    assert prompts == [fields["data"]["content"] for fields in rows if fields["type"] == "system.message"]
     assert roles["assistant"] == count["assistant.message"] + count["assistant.reasoning"]
     assert roles["tool"] == count["tool.execution_complete"]
     said = [fields["data"] for fields in rows if fields["type"] == "assistant.message"]
@@ -55,7 +56,9 @@ def test_every_message_call_and_answer_of_the_corpus_is_there_once(corpus: tuple
         call["toolCallId"] for data in said for call in data["toolRequests"]
     ]
     texts = {data["content"] for fields in rows if "content" in (data := fields["data"]) and data["content"]}
-    shown = {part.content for part in [*read.all_parts("text"), *read.all_parts("reasoning")] if isinstance(part, TextPart | ReasoningPart)}
+    shown = set(prompts) | {
+        part.content for part in [*read.all_parts("text"), *read.all_parts("reasoning")] if isinstance(part, TextPart | ReasoningPart)
+    }
     assert texts <= shown
     answers = [part.response for part in read.all_parts("tool_call_response") if isinstance(part, ToolResultPart)]
     assert answers == [fields["data"]["result"]["content"] for fields in rows if fields["type"] == "tool.execution_complete"]
@@ -80,7 +83,7 @@ def test_a_real_session_has_its_facts_usage_and_title(shared_dir: Path) -> None:
     assert read.titles() == [
         "[[ ## user_query ## ]] @[System]: Respond with exactly PASS. No punctuation, explanation, markdown, or extra text.…"
     ]
-    assert [event.turn_count for event in read.events if event.type == "message"] == [0, 1, 0]
+    assert [event.turn_count for event in read.events if event.type == "message"] == [1, 0]
 
 
 def test_a_call_and_its_answer_are_paired_and_their_facts_kept() -> None:

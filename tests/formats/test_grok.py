@@ -13,7 +13,7 @@ from tests.formats.rows_driver import Read, read_file, read_rows
 from turnfold.formats.registry import get_format
 from turnfold.model.parts import BlobPart, ReasoningPart, ServerToolCallPart, ToolCallPart, ToolResultPart
 
-ROLES = {"system": "system", "user": "user", "tool_result": "tool"}
+ROLES = {"user": "user", "tool_result": "tool"}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,8 @@ def corpus(shared_dir: Path) -> tuple[Read, list[dict[str, Any]]]:
 def test_every_item_of_the_corpus_is_one_message_in_order(corpus: tuple[Read, list[dict[str, Any]]]) -> None:
     read, rows = corpus
     messages = read.messages()
+    assert read.events[0].data == {"system_prompt": rows[0]["content"]}
+    rows = rows[1:]
     assert [message.role for message in messages] == [ROLES.get(row["type"], "assistant") for row in rows]
     for message, row in zip(messages, rows, strict=True):
         if isinstance(row.get("content"), str) and row["type"] != "tool_result":
@@ -54,7 +56,7 @@ def test_reasoning_server_tools_and_images_of_the_corpus(corpus: tuple[Read, lis
     turns = [(event.turn_count, event.visibility) for event in read.events if event.type == "message" and event.data["role"] == "user"]
     assert turns == [(0, "model"), (1, "both"), (1, "both")]
     assert read.titles() == ["Read hello.py and summarize what it prints without editing files."]
-    assert {message.model for message in read.messages()[4:] if message.role == "assistant"} == {"grok-4.5"}
+    assert {message.model for message in read.messages()[3:] if message.role == "assistant"} == {"grok-4.5"}
 
 
 def test_the_summary_beside_the_file_says_what_when_and_where(tmp_path: Path) -> None:

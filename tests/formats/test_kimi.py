@@ -75,6 +75,7 @@ def test_usage_is_that_of_the_records_each_once(corpus: tuple[Read, list[dict[st
     told = [row["usage"] for row in rows if row["type"] == "usage.record"]
     assert read.usage().output_tokens == sum(usage["output"] for usage in told)
     assert read.usage().input_tokens == sum(usage["inputOther"] + usage["inputCacheRead"] + usage["inputCacheCreation"] for usage in told)
+    assert {item.event.usage.model for item in read.projected if item.event.usage} == {"kimi-k2.7-code"}
     without_ledger = [row for row in rows if row["type"] != "usage.record"]
     ends = [row["event"]["usage"] for row in without_ledger if row["type"].endswith("loop_event") and row["event"]["type"] == "step.end"]
     assert read_rows("kimi", without_ledger).usage().output_tokens == sum(usage["output"] for usage in ends)

@@ -235,8 +235,11 @@ class CopilotReader(RowReader):
     # ---- messages --------------------------------------------------------------------------------------------------------------------
 
     def _system(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
-        role = text_of(data.get("role"))
-        message = Message(role if role in {"system", "developer"} else "system", _texts(data.get("content")), name_of(data.get("name")))
+        """The main agent's instructions are the session's; a subagent's are a message of its branch."""
+        role, content = text_of(data.get("role")), data.get("content")
+        if role != "developer" and isinstance(content, str) and not fields["branch"]:
+            return [told(line, "session.updated", {"system_prompt": content}, visibility="none", **fields)]
+        message = Message(role if role == "developer" else "system", _texts(content), name_of(data.get("name")))
         return [said(line, message, visibility="model", **fields)]
 
     def _notification(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:

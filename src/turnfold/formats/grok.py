@@ -18,7 +18,7 @@ from turnfold.formats.fields import arguments_of, list_of, metadata_of, name_of,
 from turnfold.formats.lines import decode_line, opaque, parse_at
 from turnfold.formats.media import Parts, media, response_of
 from turnfold.formats.places import oldest_first, small_text
-from turnfold.formats.rows import RowReader, said
+from turnfold.formats.rows import RowReader, said, told
 from turnfold.model.message import Message
 from turnfold.model.parts import OpaquePart, Part, ReasoningPart, ServerToolCallPart, TextPart, ToolCallPart, ToolResultPart
 
@@ -122,6 +122,9 @@ class GrokReader(RowReader):
         return [opaque(line, self.at_us, kind or None) if make is None else make(line, value)]
 
     def _system(self, line: Line, item: dict[str, Any]) -> Projected:
+        """The instructions are the session's."""
+        if isinstance(item.get("content"), str):
+            return told(line, "session.updated", {"system_prompt": item["content"]}, at=self.at_us, visibility="none")
         return said(line, Message("system", _content(item.get("content"))), at=self.at_us, visibility="model")
 
     def _user(self, line: Line, item: dict[str, Any]) -> Projected:

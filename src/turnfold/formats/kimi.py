@@ -143,6 +143,7 @@ class KimiReader(RowReader):
         super().__init__(state)
         state = state or {}
         self._model: str = state.get("model", "")
+        self._alias: str = state.get("alias", "")
         self._steps: dict[str, int | None] = dict(state.get("steps", {}))
         self._told: list[int] | None = state.get("told")
         self._turns: list[int] = list(state.get("turns", ()))
@@ -168,6 +169,7 @@ class KimiReader(RowReader):
         """What a later reader needs to go on."""
         return super().state() | {
             "model": self._model,
+            "alias": self._alias,
             "steps": self._steps,
             "told": self._told,
             "turns": self._turns,
@@ -184,6 +186,7 @@ class KimiReader(RowReader):
             return [special(line, value, seq)]
         if kind == "llm.request":
             self._model = text_of(value.get("model")) or self._model
+            self._alias = text_of(value.get("modelAlias")) or self._alias
         known = _NATIVE.get(kind) or (("settings", "none") if kind.startswith(_SETTINGS) else None)
         if known is None:
             return [opaque(line, self.at_us, kind or None)]
@@ -292,7 +295,8 @@ class KimiReader(RowReader):
 
     def _usage_record(self, line: Line, record: dict[str, Any], _seq: int) -> Projected:
         """A step's usage once more, or that of a compaction."""
-        usage = _usage(record.get("usage"), text_of(record.get("model")))
+        model = text_of(record.get("model"))
+        usage = _usage(record.get("usage"), self._model if model == self._alias else model)
         if list(usage.numbers()) == self._told:
             usage = NO_USAGE
         self._told = None
