@@ -69,7 +69,8 @@ def joined(data: bytes) -> bytes:
 
 def test_a_run_is_a_session_with_its_messages(tmp_path: Path) -> None:
     runs = read(tmp_path, FIRST + SECOND)
-    assert list(runs) == ["project-2026-03-01T10-00-00", "project-2026-03-02T11-30-00"]
+    assert [name[9:] for name in runs] == ["project-2026-03-01T10-00-00", "project-2026-03-02T11-30-00"]
+    assert len({name[:8] for name in runs}) == 2
     first, second = runs.values()
     user, answer = first.messages()
     assert user.text == "add a greeting\nin two lines"
@@ -107,15 +108,15 @@ def test_only_the_last_record_of_a_run_may_still_change(tmp_path: Path) -> None:
         for document in AiderFormat().documents(path):
             assert document.settled_count is not None
             settled = before.get(document.native_id, [])
-            if document.native_id.startswith("project-"):
+            if not document.native_id.endswith("-before"):  # the beginning of a run's first line, before there was a run
                 assert list(document.lines)[: len(settled)] == settled
             before[document.native_id] = list(document.lines)[: document.settled_count]
 
 
 def test_two_runs_in_the_same_second_and_text_before_the_first(tmp_path: Path) -> None:
     runs = read(tmp_path, "Notes of mine.\n" + SECOND + SECOND)
-    assert list(runs) == ["project", "project-2026-03-02T11-30-00", "project-2026-03-02T11-30-00-2"]
-    assert [message.text for message in runs["project"].messages()] == ["Notes of mine."]
+    assert [name[9:] for name in runs] == ["project-before", "project-2026-03-02T11-30-00", "project-2026-03-02T11-30-00-2"]
+    assert [message.text for message in next(iter(runs.values())).messages()] == ["Notes of mine."]
 
 
 def test_bytes_that_are_no_text_are_kept(tmp_path: Path) -> None:

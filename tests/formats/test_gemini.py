@@ -255,7 +255,7 @@ def test_a_saved_conversation_is_read_with_and_without_its_wrapper(tmp_path: Pat
         assert found.name == "gemini-json"
         (read,) = read_documents("gemini-json", path).values()
         assert [message.role for message in read.messages()] == ["user", "assistant", "tool"]
-        assert read.info.native_id == f"{tmp_path.name}-{path.stem}"
+        assert read.info.native_id[9:] == path.stem
         assert read.titles() == ["go"]
 
 

@@ -5,7 +5,7 @@ lines with ``> `` what aider said, and all else is the model's answer. aider end
 has such lines, headings and quotations of the model, which have none, are taken for what they are.
 
 A run is said as records ``{kind, text}`` with the exact text: joined, the texts of all runs are the file. There are no ids and no times within
-a run; a session's id is the folder's name with the time of the start. Tokens are rounded by aider (``2.3k``), and so are ours.
+a run; a session's id is made of the folder's name and the time of the start. Tokens are rounded by aider (``2.3k``), and so are ours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, SourceInfo
 from turnfold.formats.documents import line_of
-from turnfold.formats.fields import cost_of, metadata_of, object_of, stem_of, text_of
+from turnfold.formats.fields import cost_of, metadata_of, object_of, short_hash, stem_of, text_of
 from turnfold.formats.lines import decode_line, opaque
 from turnfold.formats.places import oldest_first
 from turnfold.formats.rows import RowReader, native, said, told
@@ -33,7 +33,8 @@ from turnfold.model.usage import NO_USAGE, Usage
 
 NAME = "aider"
 FILE_NAME = ".aider.chat.history.md"
-RUNS_SAME_SECOND_MAX = 1_000
+NAME_CHARS_MAX = 30
+"""Of a folder's name in an id."""
 _start = re.compile(rb"^\n?# aider chat started at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[ \t]*\r?\n(?:\r?\n)?", re.MULTILINE)
 _line = re.compile(rb"[^\n]*\n|[^\n]+")
 _report = re.compile(rb"> Tokens: .* received\.$")
@@ -65,11 +66,11 @@ class AiderFormat:
             data = path.read_bytes()
         except OSError as error:
             raise FormatError(f"{path}: {error}", path=str(path)) from error
+        folder = path.absolute().parent.name
         taken: dict[str, int] = {}
         for started, text in runs_of(data):
-            own = f"{path.absolute().parent.name}-{started.replace(' ', 'T').replace(':', '-')}" if started else path.absolute().parent.name
-            taken[own] = taken.get(own, 0) + 1
-            native_id = stem_of(own) + (f"-{taken[own]}" if taken[own] > 1 else "")
+            taken[started] = taken.get(started, 0) + 1
+            native_id = _native_id(folder, started, taken[started])
             lines = [line_of(record) for record in records_of(text, started)]
             yield Document(native_id=native_id, lines=[line_of({"aider": native_id, "started": started}), *lines], settled_count=len(lines))
 
@@ -109,6 +110,12 @@ class AiderFormat:
     def export_name(self, session_id: str) -> str:
         """Return the name of the lines of a run."""
         return f"{stem_of(session_id)}.jsonl"
+
+
+def _native_id(folder: str, started: str, number: int) -> str:
+    """Name a run: a few digits to call it by, its folder and its start; ``number`` counts those of the same second."""
+    name = f"{stem_of(folder)[:NAME_CHARS_MAX]}-{started.replace(' ', 'T').replace(':', '-') or 'before'}"
+    return f"{short_hash(folder, started, str(number))}-{name}" + (f"-{number}" if number > 1 else "")
 
 
 def _local_us(started: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -79,6 +80,11 @@ def some(fields: dict[str, Any]) -> dict[str, Any]:
 def metadata_of(fields: dict[str, Any]) -> dict[str, Any]:
     """Leave only the short texts of a session's facts: what its metadata can hold."""
     return {name: value for name, value in fields.items() if isinstance(value, str) and 0 < len(value) <= METADATA_CHARS_MAX}
+
+
+def short_hash(*texts: str) -> str:
+    """Return eight hex digits that tell names apart where a source has no ids of its own."""
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def stem_of(session_id: str) -> str:

@@ -40,13 +40,14 @@ class GrokFormat:
     name = NAME
 
     def sniff(self, path: Path, head: bytes) -> float:
-        """Look for an item with fields that no other tool writes."""
+        """Look for an item with fields that no other tool writes; a session that has only begun has none yet, but its file's name."""
         for data in islice(head.split(b"\n"), SNIFF_LINES_MAX):
             value = object_of(decode_line(data)[0]) if data.strip() else {}
             keys = _OWN_KEYS.get(text_of(value.get("type")), ())
             if any(key in value for key in keys) and "uuid" not in value and "message" not in value:
                 return 0.95
-        return 0.0
+        first = object_of(decode_line(head.partition(b"\n")[0])[0])
+        return 0.6 if path.name == "chat_history.jsonl" and first.get("type") == "system" and set(first) == {"type", "content"} else 0.0
 
     def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
         """Read ``summary.json``; without one the folder's name is the session's."""

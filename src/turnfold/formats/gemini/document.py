@@ -13,7 +13,7 @@ from typing import Any
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, SourceInfo
 from turnfold.formats.documents import line_of, unreadable
-from turnfold.formats.fields import name_of, object_of, stem_of
+from turnfold.formats.fields import name_of, object_of, short_hash, stem_of
 from turnfold.formats.gemini.format import NAME, GeminiFormat, gemini_folder
 from turnfold.formats.gemini.reader import GeminiReader
 from turnfold.formats.lines import decode_line
@@ -88,7 +88,7 @@ class GeminiDocumentFormat:
 
     def _saved(self, path: Path, record: dict[str, Any], turns: list[Any]) -> Document:
         """A saved conversation is written anew as a whole; the project's folder and its tag name it."""
-        native_id = stem_of(f"{path.parent.name}-{path.stem}")
+        native_id = f"{short_hash(path.absolute().parent.name, path.stem)}-{stem_of(path.stem)}"
         rest = {name: value for name, value in record.items() if name != "history"}
         lines = [line_of({"sessionId": native_id, "history": len(turns), **rest})]
         lines += [line_of(item) if isinstance(item, dict) else _no_object(at, item) for at, item in enumerate(turns)]
