@@ -92,8 +92,9 @@ def test_a_thread_with_its_messages_calls_answers_and_facts(tmp_path: Path) -> N
         Usage(95, 3, 80, 5, model="claude-sonnet-5"),
     )
     first, second = tools.tool_results
-    assert (first.id, first.response, first.is_error, first.exit_code) == ("c1", {"output": "a.py", "exitCode": 2}, False, 2)
-    assert (second.id, second.response, second.is_error) == ("c2", {"message": "no such file"}, True)
+    assert (first.id, first.response, first.is_error, first.exit_code) == ("c1", "a.py", False, 2)
+    assert first.detail == {"exitCode": 2}
+    assert (second.id, second.response, second.is_error) == ("c2", "no such file", True)
     assert (more.role, more.text) == ("user", "and go on")
     assert only.types() == ["settings", "message", "message", "message", "message", "compaction", "opaque", "title"]
     assert only.titles() == ["My thread"]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.formats.rows_driver import Read, physical, read_rows
-from tests.formats.test_amp import MESSAGES, THREAD_ID
+from tests.formats.test_amp import MESSAGES, THREAD_ID, thread
+from turnfold.errors import FormatError
 from turnfold.formats.base import DocumentFormat
 from turnfold.formats.registry import get_format
 
@@ -141,3 +142,27 @@ def test_a_line_that_stands_for_an_unreadable_record_keeps_its_problem() -> None
         read = read_rows(name, [{"turnfold.unreadable": "m3", "problem": "no JSON", "content": "{"}])
         assert read.problems == ["no JSON"]
         assert read.events[0].data == {"native_type": "m3", "problem": "no JSON"}
+
+
+def test_documents_with_something_wrong_in_one_place(shared_dir: Path, tmp_path: Path) -> None:
+    gemini = json.loads((shared_dir / "data" / "transcripts" / "other" / FILES["gemini"]).read_bytes())
+    rng = random.Random(5)
+    for name, value in (
+        ("gemini-json", gemini),
+        ("gemini-json", {"history": [{"role": "user", "parts": [{"text": "x"}]}]}),
+        ("amp", thread(MESSAGES)),
+    ):
+        documents = get_format(name)
+        assert isinstance(documents, DocumentFormat)
+        for _ in range(150):
+            path = tmp_path / "x.json"
+            path.write_text(json.dumps(mutate(value, rng)))
+            try:
+                found = list(documents.documents(path))
+            except FormatError:
+                continue
+            for document in found:
+                assert document.native_id
+                assert 0 <= (document.settled_count or 0) <= len(document.lines)
+                read = Read(documents, path, document.lines)
+                assert read.written() == b"".join(document.lines)

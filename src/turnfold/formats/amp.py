@@ -64,7 +64,10 @@ class AmpFormat:
         fixed = {name: value[name] for name in _FIXED if name in value}
         rest = {name: item for name, item in value.items() if name not in {*_FIXED, "messages"}}
         lines = [line_of({"amp": fixed})]
-        lines += [_line(at, item) for at, item in enumerate(list_of(value.get("messages")))]
+        messages = value.get("messages")
+        lines += [_line(at, item) for at, item in enumerate(list_of(messages))]
+        if messages is not None and not isinstance(messages, list):
+            lines.append(unreadable("messages", "it is no list", line_of(messages)))
         settled = len(lines) - 1 if len(lines) > 1 else 1  # the last message may still be written
         if rest:
             lines.append(line_of({"$set": rest}))
@@ -240,10 +243,14 @@ def _result(fields: dict[str, Any], out: Parts) -> Part:
     native_id = text_of(fields.get("toolUseID")) or text_of(fields.get("tool_use_id"))
     run = object_of(fields.get("run"))
     status = text_of(run.get("status"))
-    answer = next((run[name] for name in ("result", "error", "progress") if run.get(name) is not None), fields.get("content"))
-    if isinstance(answer, list) and answer and all("type" in object_of(item) for item in answer):
+    answer: Any = next((run[name] for name in ("result", "error", "progress") if run.get(name) is not None), fields.get("content"))
+    detail: Any = None
+    name = next((key for key in ("output", "message") if isinstance(object_of(answer).get(key), str)), None)
+    if name is not None:  # what the model reads; the rest stands beside it
+        detail, answer = {key: value for key, value in answer.items() if key != name} or None, answer[name]
+    elif isinstance(answer, list) and answer and all("type" in object_of(item) for item in answer):
         answer = response_of(_blocks(answer, out), out)
-    part = ToolResultPart(native_id, answer, status in _FAILED if status in _DONE else None)
+    part = ToolResultPart(native_id, answer, status in _FAILED if status in _DONE else None, detail=detail)
     code = object_of(run.get("result")).get("exitCode")
     part.exit_code = code if type(code) is int and abs(code) < 1 << 53 else None
     part.ext = some({"status": status or None})

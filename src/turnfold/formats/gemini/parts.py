@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from turnfold.formats.fields import list_of, object_of, some, text_of, text_or_none
@@ -20,6 +21,7 @@ from turnfold.model.parts import (
 )
 
 PROVIDER = "google"
+_exit_code = re.compile(r"^Exit Code: (-?\d{1,10})$", re.MULTILINE)
 _FAILED = frozenset({"error", "cancelled"})
 
 
@@ -89,6 +91,8 @@ def result_of(record: dict[str, Any], out: Parts) -> ToolResultPart | None:
         return None
     part = answer(result if isinstance(result, list) else [result], out)
     part.id = text_of(record.get("id"))
+    if isinstance(part.response, str) and (found := _exit_code.search(part.response)) is not None:
+        part.exit_code = int(found[1])
     if part.is_error is None and isinstance(record.get("status"), str):
         part.is_error = record["status"] in _FAILED
     return part
