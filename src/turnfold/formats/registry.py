@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from turnfold.errors import FormatError, NotSupported
+from turnfold.formats import heads
 from turnfold.formats.base import Format, Writer
 from turnfold.formats.heads import read_head
 
+SNIFF_BYTES = heads.SNIFF_BYTES
 SURE_ENOUGH = 0.5
 """A file is of the format that is at least this sure about it, and surest of all."""
 GROUP = "turnfold.formats"
