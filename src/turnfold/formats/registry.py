@@ -23,6 +23,7 @@ GROUP = "turnfold.formats"
 BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "openai-agents": "turnfold.formats.databases.openai_agents:OpenAIAgentsFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}

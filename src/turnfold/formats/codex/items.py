@@ -108,7 +108,7 @@ def slim(value: Any, out: Parts) -> Any:
 
 
 def _message(item: dict[str, Any]) -> Message | None:
-    role = item.get("role")
+    role = text_of(item.get("role"))
     if role not in ROLES:
         return None
     content = item.get("content")
