@@ -21,6 +21,7 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
+    "langgraph": "turnfold.formats.databases.langgraph:LangGraphFormat",
     "opencode": "turnfold.formats.databases.opencode:OpenCodeFormat",
     "adk": "turnfold.formats.databases.adk:AdkFormat",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",

@@ -110,9 +110,14 @@ def make(program: str, home: Path) -> None:
     (work / "opencode.json").write_text(json.dumps(config(server.server_port)), encoding="utf-8")
     names = {"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"}
     environ = {key: value for key, value in os.environ.items() if key not in names} | {"HOME": str(home)}
-    environ |= {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"}
+    environ |= {
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_CONFIG": str(work / "opencode.json"),
+        "PWD": str(work),
+    }
     for arguments in (["look around"], ["--continue", "what is this", "--file", "dot.png"], ["--continue", "delegate this"]):
-        subprocess.run([program, "run", *arguments], cwd=work, env=environ, check=True, capture_output=True, timeout=120)
+        subprocess.run([program, "run", *arguments], cwd=work, env=environ, check=True, timeout=120)
     server.shutdown()
 
 
