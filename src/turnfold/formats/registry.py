@@ -21,6 +21,8 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
+    "goose": "turnfold.formats.databases.goose:GooseFormat",
+    "goose-jsonl": "turnfold.formats.databases.goose:GooseLinesFormat",
     "langgraph": "turnfold.formats.databases.langgraph:LangGraphFormat",
     "opencode": "turnfold.formats.databases.opencode:OpenCodeFormat",
     "adk": "turnfold.formats.databases.adk:AdkFormat",

@@ -79,11 +79,11 @@ def test_parts_of_the_messages(path: Path) -> None:
     assert answers["call_b"]["exit_code"] == 0
     assert answers["call_b"]["response"] == "a.txt\nopencode.json\n"
     assert answers["call_c"]["is_error"] is True
-    assert answers["call_c"]["response"] == "File not found: /home/ada/notes/missing.txt"
+    assert answers["call_c"]["response"] == "File not found: /srv/ada/notes/missing.txt"
     assert (main.parts("blob")[0]["mime_type"], main.parts("blob")[0]["filename"]) == ("image/png", "dot.png")
     (patch,) = main.of("snapshot")
-    assert patch.data["files"] == ["/home/ada/notes/new.txt"]
-    assert main.info.metadata["cwd"] == "/home/ada/notes"
+    assert patch.data["files"] == ["/srv/ada/notes/new.txt"]
+    assert main.info.metadata["cwd"] == "/srv/ada/notes"
     assert main.usage == Usage(900, 180, 360, 0, 45, 1080)
 
 

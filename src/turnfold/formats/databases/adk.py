@@ -26,6 +26,7 @@ from turnfold.formats.databases.rows import (
     Row,
     at_of,
     object_of,
+    opened,
     row_line,
     rows_of,
     salvaging,
@@ -35,7 +36,6 @@ from turnfold.formats.databases.rows import (
     text_or_none,
 )
 from turnfold.formats.documents import tables_of
-from turnfold.formats.lines import decode_line
 
 SESSION_COLUMNS = frozenset({"app_name", "user_id", "id", "state", "create_time"})
 EVENT_COLUMNS = frozenset({"id", "app_name", "user_id", "session_id", "invocation_id", "timestamp"})
@@ -133,8 +133,7 @@ def _add_events(connection: sqlite3.Connection, key: tuple[Any, ...], lines: lis
     statement = f"SELECT * FROM events WHERE {_KEY} session_id = ? ORDER BY rowid"  # noqa: S608
     for row in rows_of(connection, statement, key, json=JSON_COLUMNS):
         event_id = text_of(row.get("id"))
-        data = row.get("event_data")
-        event = object_of(decode_line(bytes(data))[0]) if data is not None and not isinstance(data, str | int | float) else {}
+        event = object_of(opened(row.get("event_data")))
         lines.append(row_line("events", row, **_refers(event, times, invocations)))
         at = event.get("timestamp")
         if isinstance(at, int | float):

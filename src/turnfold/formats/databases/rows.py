@@ -87,6 +87,11 @@ def json_value(value: Any) -> Any:
     return msgspec.Raw(value.strip().replace("\n", " ").replace("\r", " ").encode())
 
 
+def opened(value: Any) -> Any:
+    """Return what ``json_value`` made of a column as the value itself."""
+    return decode_line(bytes(value))[0] if isinstance(value, msgspec.Raw) else value
+
+
 def row_line(table: str, row: Row, **more: Any) -> bytes:
     """Return a row as a line."""
     return line_of({"table": table, "row": row, **more})
