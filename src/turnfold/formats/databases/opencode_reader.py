@@ -30,7 +30,7 @@ from turnfold.model.usage import NO_USAGE, Usage
 
 _data_url = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*);base64,", re.ASCII)
 _FINISH = {"stop": "stop", "length": "length", "tool-calls": "tool_call", "content-filter": "content_filter", "error": "error"}
-_QUIET = frozenset({"step-start", "step-finish", "snapshot", "patch", "retry", "compaction"})
+_QUIET = frozenset({"step-start", "step-finish", "snapshot", "patch", "retry", "compaction", "agent"})
 """Parts that are no content of a message."""
 
 
@@ -102,6 +102,9 @@ class OpenCodeReader(RowReader):
             return [self.event(line, "settings", {"kind": "compaction", "auto": compaction.get("auto") is True}, **envelope)]
         typed = any(part.get("type") in ("text", "subtask") and part.get("synthetic") is not True for part in parts)
         message = Message("user", [self._part(part) for part in parts if part.get("type") not in _QUIET])
+        named = [part["name"] for part in parts if part.get("type") == "agent" and isinstance(part.get("name"), str)]
+        if named:
+            message.ext = {"agents": named}
         return [self.message(line, message, turn_count=1 if typed else 0, **envelope), *self._beside(parts)]
 
     def _answer(self, line: Line, parts: list[Row], data: Row, envelope: dict[str, Any]) -> list[Projected]:
@@ -155,6 +158,8 @@ class OpenCodeReader(RowReader):
             return self._reasoning(part, text)
         if kind == "file" and isinstance(part.get("url"), str):
             return _file(part)
+        if kind == "subtask" and isinstance(part.get("prompt"), str):
+            return TextPart(part["prompt"], ext={"subtask": part.get("agent"), "description": part.get("description")})
         if kind == "tool":
             state = object_of(part.get("state"))
             return ToolCallPart(
