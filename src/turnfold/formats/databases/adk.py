@@ -21,7 +21,7 @@ from typing import Any
 
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.databases.adk_reader import AdkReader
-from turnfold.formats.databases.database import DatabaseFormat, header_of, require_tables
+from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.rows import (
     Row,
     at_of,
@@ -85,9 +85,8 @@ class AdkFormat(DatabaseFormat):
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the sessions, the oldest first."""
+        self.require(path)
         with snapshot(path) as connection:
-            names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
-            require_tables(path, {"sessions", "events"} <= names, "sessions and events of ADK")
             keys = [tuple(row) for row in connection.execute("SELECT app_name, user_id, id FROM sessions ORDER BY create_time, rowid")]
         taken: set[str] = set()
         shared: dict[tuple[Any, ...], bool] = {}

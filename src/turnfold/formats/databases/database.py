@@ -10,6 +10,7 @@ from typing import Any
 
 from turnfold.errors import FormatError
 from turnfold.formats.databases.rows import object_of
+from turnfold.formats.documents import SQLITE_MAGIC
 from turnfold.formats.lines import decode_line
 
 FILE_ID_CHARS_MAX = 60
@@ -21,6 +22,19 @@ class DatabaseFormat:
     """The part of ``formats.base.DocumentFormat`` that is the same for every database."""
 
     name = ""
+
+    def sniff(self, path: Path, head: bytes) -> float:
+        """Look at the tables; a subclass says which."""
+        raise NotImplementedError
+
+    def require(self, path: Path) -> None:
+        """Refuse a file without the tables and columns of the format.
+
+        Raises:
+            FormatError: It has them not, or is no database at all.
+        """
+        if not self.sniff(path, SQLITE_MAGIC):
+            raise FormatError(f"{path}: not a database of {self.name}", hint="is the file whole, and of this format?", path=str(path))
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield nothing: where an application keeps its database is its own affair."""
@@ -44,13 +58,3 @@ def header_of(head: Iterable[bytes]) -> dict[str, Any]:
     for data in islice(head, 1):
         return object_of(object_of(decode_line(data)[0]).get("row"))
     return {}
-
-
-def require_tables(path: Path, tables: object, what: str) -> None:
-    """Refuse a file without the tables of a format.
-
-    Raises:
-        FormatError: ``tables`` is empty.
-    """
-    if not tables:
-        raise FormatError(f"{path}: no table with {what}", hint="is the file whole, and of this format?", path=str(path))

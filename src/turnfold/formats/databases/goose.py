@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
-from turnfold.formats.databases.database import DatabaseFormat, header_of, require_tables
+from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.goose_reader import GooseReader
 from turnfold.formats.databases.rows import (
     Row,
@@ -76,9 +76,9 @@ class GooseFormat(DatabaseFormat):
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the sessions, the oldest first."""
+        self.require(path)
         with snapshot(path) as connection:
             names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
-            require_tables(path, names >= set(COLUMNS), "sessions of Goose")
             ids = [row[0] for row in connection.execute("SELECT id FROM sessions ORDER BY created_at, rowid")]
         for session in ids:
             with snapshot(path) as connection:

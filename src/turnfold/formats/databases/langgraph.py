@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
-from turnfold.formats.databases.database import DatabaseFormat, header_of, require_tables
+from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.jsonplus import Unreadable, decode
 from turnfold.formats.databases.langgraph_reader import LangGraphReader
 from turnfold.formats.databases.langgraph_walk import Checkpoint, Walk, Write
@@ -76,9 +76,8 @@ class LangGraphFormat(DatabaseFormat):
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the threads by the age of their first checkpoint, each before its subgraphs."""
+        self.require(path)
         with snapshot(path) as connection:
-            names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
-            require_tables(path, "checkpoints" in names, "checkpoints of LangGraph")
             statement = "SELECT thread_id, checkpoint_ns, min(checkpoint_id) FROM checkpoints GROUP BY 1, 2 ORDER BY 3, 2"
             keys = [(row[0], row[1]) for row in connection.execute(statement)]
         for thread, namespace in sorted(keys, key=lambda key: key[1] != ""):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from turnfold.formats.base import Document, Find, Line, Place, Projected, Reader, SourceInfo
 from turnfold.formats.codex.items import message_of, output_of
-from turnfold.formats.databases.database import DatabaseFormat, header_of, require_tables
+from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.rows import (
     Handler,
     Parts,
@@ -80,10 +80,10 @@ class OpenAIAgentsFormat(DatabaseFormat):
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the sessions in the order in which they were begun."""
+        self.require(path)
         with snapshot(path) as connection:
             pairs = _pairs(connection)
             found = [(pair, session) for pair in pairs for session in _sessions(connection, pair)]
-        require_tables(path, pairs, "items of the OpenAI Agents SDK")
         several = len(pairs) > 1
         for pair, session in found:
             native_id = session_id_of(session)

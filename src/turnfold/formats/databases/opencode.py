@@ -20,7 +20,7 @@ from typing import Any
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
-from turnfold.formats.databases.database import DatabaseFormat, header_of, require_tables
+from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.opencode_lines import Source, document_of
 from turnfold.formats.databases.opencode_reader import OpenCodeReader
 from turnfold.formats.databases.rows import (
@@ -86,9 +86,8 @@ class OpenCodeFormat(DatabaseFormat):
         if not is_database:
             yield _from_folder(path)
             return
+        self.require(path)
         with snapshot(path) as connection:
-            names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
-            require_tables(path, names >= set(COLUMNS), "sessions of OpenCode")
             ids = [row[0] for row in connection.execute("SELECT id FROM session ORDER BY time_created, id")]
         for session in ids:
             with snapshot(path) as connection:

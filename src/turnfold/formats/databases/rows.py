@@ -20,7 +20,7 @@ from turnfold.codec.parts import take_out
 from turnfold.codec.residual import cut
 from turnfold.errors import FormatError
 from turnfold.formats.base import Find, Line, Projected, SourceInfo
-from turnfold.formats.documents import UNREADABLE, line_of, open_database, unreadable
+from turnfold.formats.documents import DATABASE_ERRORS, UNREADABLE, line_of, open_database, unreadable
 from turnfold.formats.lines import PROBLEM_CHARS_MAX, blank, decode_line, opaque, parse_at, title_of
 from turnfold.limits import NAME_BYTES_MAX, SESSION_ID_BYTES_MAX
 from turnfold.model.event import NewEvent
@@ -52,7 +52,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             connection.execute("BEGIN")
             yield connection
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             raise FormatError(f"{path}: {error}", hint="is the file whole?", path=str(path)) from error
 
 
@@ -102,7 +102,7 @@ def salvaging(lines: list[bytes], what: str) -> Iterator[None]:
     """Let what was read before a damaged place of the file stand, and say what is missing."""
     try:
         yield
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         lines.append(unreadable(what, f"the rest could not be read: {error}"))
 
 
