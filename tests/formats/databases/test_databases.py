@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -127,6 +128,59 @@ def test_missing_tables_are_said(name: str, fmt: str, tmp_path: Path) -> None:
         else:
             assert sniffed(path) == {}
             assert said.startswith(f"{path}: ")
+
+
+COLUMNS = {
+    "adk": ("events.event_data", "sessions.state"),
+    "adk_v0": ("events.content", "events.usage_metadata"),
+    "goose": ("messages.content_json", "messages.metadata_json", "sessions.extension_data"),
+    "openai_agents": ("agent_messages.message_data",),
+    "opencode": ("message.data", "part.data", "session.model"),
+}
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    1e300,
+    float("nan"),
+    "",
+    "x",
+    "\ud800",
+    "\x00",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    [None],
+    1 << 60,
+    "a" * 30_000,
+]
+
+
+def changed(value: Any, rng: random.Random) -> Any:
+    """Put something odd in place of a few of the values of a JSON value."""
+    if rng.random() < 0.04:
+        return rng.choice(ODD)
+    if isinstance(value, dict):
+        return {key: changed(item, rng) for key, item in value.items() if rng.random() > 0.02}
+    return [changed(item, rng) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_values_of_any_type_are_survived(name: str, tmp_path: Path) -> None:
+    path = recorded(tmp_path, name)
+    whole = path.read_bytes()
+    rng = random.Random(11)
+    for _ in range(20):
+        path.write_bytes(whole)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for table, _, column in (place.partition(".") for place in COLUMNS[name]):
+                for row, text in connection.execute(f"SELECT rowid, {column} FROM {table} WHERE {column} IS NOT NULL").fetchall():
+                    odd = json.dumps(changed(json.loads(text), rng))
+                    connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (odd, row))
+        assert sessions_of(FILES[name], path)
 
 
 def test_times_and_ids_of_any_kind() -> None:

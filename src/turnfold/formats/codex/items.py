@@ -60,7 +60,7 @@ def is_typed(item: dict[str, Any], message: Message) -> bool:
 def content_part(block: Any) -> Part:
     """Return one block of a message's or output's content."""
     fields = object_of(block)
-    kind = fields.get("type")
+    kind = text_of(fields.get("type"))
     if kind in {"input_text", "output_text", "text", "summary_text", "reasoning_text"} and isinstance(fields.get("text"), str):
         return TextPart(fields["text"])
     if kind == "input_image" and isinstance(fields.get("image_url"), str):
@@ -83,7 +83,7 @@ def _media(modality: str, url: str, detail: Any) -> Part:
 def output_of(value: Any, out: Parts) -> Any:
     """Return a tool's output as text, JSON, or a list of parts as JSON; over-long media are added to ``out``."""
     blocks = value if isinstance(value, list) else [value]
-    if not blocks or not all(isinstance(block, dict) and block.get("type") in _RESPONSE_PARTS for block in blocks):
+    if not blocks or not all(isinstance(block, dict) and text_of(block.get("type")) in _RESPONSE_PARTS for block in blocks):
         return value
     holder = Message("tool", [content_part(block) for block in blocks])
     out += take_out(holder)

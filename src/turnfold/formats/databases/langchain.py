@@ -80,7 +80,9 @@ def content_parts(content: Any, called: set[str] | None = None) -> list[Part]:
     for block in list_of(content):
         if isinstance(block, str):
             parts.append(TextPart(block))
-        elif not (called and object_of(block).get("type") in {"tool_use", "tool_call"} and object_of(block).get("id") in called):
+        elif not (
+            called and text_of(object_of(block).get("type")) in {"tool_use", "tool_call"} and text_of(object_of(block).get("id")) in called
+        ):
             parts.append(_block(block))
     return parts
 

@@ -117,7 +117,7 @@ def _without_result(part: Row, results: list[bytes], pruned: list[Row]) -> Row:
     """Return a tool's part without its result, which becomes a line of its own."""
     data = part.get("data")
     state = data.get("state") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(state, dict) or state.get("status") not in FINISHED:
+    if not isinstance(data, dict) or not isinstance(state, dict) or text_of(state.get("status")) not in FINISHED:
         return part
     result = {key: value for key, value in state.items() if key in RESULT_FIELDS}
     times = object_of(result.get("time"))

@@ -100,8 +100,8 @@ class OpenCodeReader(RowReader):
             place = self.find(text_of(compaction.get("tail_start_id")))
             self.memory["compaction"] = [compaction.get("auto") is True, None if place is None else place.seq]
             return [self.event(line, "settings", {"kind": "compaction", "auto": compaction.get("auto") is True}, **envelope)]
-        typed = any(part.get("type") in ("text", "subtask") and part.get("synthetic") is not True for part in parts)
-        message = Message("user", [self._part(part) for part in parts if part.get("type") not in _QUIET])
+        typed = any(text_of(part.get("type")) in {"text", "subtask"} and part.get("synthetic") is not True for part in parts)
+        message = Message("user", [self._part(part) for part in parts if text_of(part.get("type")) not in _QUIET])
         named = [part["name"] for part in parts if part.get("type") == "agent" and isinstance(part.get("name"), str)]
         if named:
             message.ext = {"agents": named}
@@ -140,7 +140,7 @@ class OpenCodeReader(RowReader):
 
     def _said(self, parts: list[Row], finish: str | None) -> Message:
         model, provider, _ = self.memory.get("answer") or [None, None, None]
-        blocks = [self._part(part) for part in parts if part.get("type") not in _QUIET]
+        blocks = [self._part(part) for part in parts if text_of(part.get("type")) not in _QUIET]
         return Message(
             "assistant",
             blocks,
