@@ -21,14 +21,14 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
-    "goose": "turnfold.formats.databases.goose:GooseFormat",
-    "goose-jsonl": "turnfold.formats.databases.goose:GooseLinesFormat",
-    "langgraph": "turnfold.formats.databases.langgraph:LangGraphFormat",
-    "opencode": "turnfold.formats.databases.opencode:OpenCodeFormat",
     "adk": "turnfold.formats.databases.adk:AdkFormat",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "goose": "turnfold.formats.databases.goose:GooseFormat",
+    "goose-jsonl": "turnfold.formats.databases.goose:GooseLinesFormat",
+    "langgraph": "turnfold.formats.databases.langgraph:LangGraphFormat",
     "openai-agents": "turnfold.formats.databases.openai_agents:OpenAIAgentsFormat",
+    "opencode": "turnfold.formats.databases.opencode:OpenCodeFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}
@@ -68,6 +68,11 @@ class Formats:
         found: Format | None = self._readers.get(ALIASES.get(name, name))
         if found is None:
             raise NotSupported(f"there is no format {name!r} to read", hint=f"one of {', '.join(self.names())}", format=name)
+        return found
+
+    def find(self, name: str) -> Format | None:
+        """Return the format of that name to read, None where there is none (any more)."""
+        found: Format | None = self._readers.get(ALIASES.get(name, name))
         return found
 
     def writer(self, name: str) -> Writer:
