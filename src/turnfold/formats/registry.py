@@ -23,6 +23,8 @@ GROUP = "turnfold.formats"
 BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "strands": "turnfold.formats.strands:StrandsFormat",
+    "strands-snapshot": "turnfold.formats.strands:StrandsSnapshotFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {}
