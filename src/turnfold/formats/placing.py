@@ -6,14 +6,23 @@ A name that was given to a branch or checkpoint stays given: what has one alread
 
 from __future__ import annotations
 
+import re
+
 from turnfold.formats.base import Line, Place, Projected
 from turnfold.formats.records import RecordReader
 from turnfold.model.event import MAIN
+
+_place_id = re.compile(r"[^:]*:m:\d+", re.ASCII)
 
 
 def place_id(branch: str, count: int) -> str:
     """Return the native id of the message that is the ``count``-th of its branch's view, from 1."""
     return f"{branch}:m:{count}"
+
+
+def is_place_id(uuid: object) -> bool:
+    """Whether a native id is one of these, and so says nothing of the source."""
+    return isinstance(uuid, str) and _place_id.fullmatch(uuid) is not None
 
 
 def place_of(reader: RecordReader, branch: str, count: int) -> Place | None:

@@ -216,8 +216,11 @@ class RecordReader:
 
     def state_set(self, values: Any) -> list[Projected]:
         """Set the session's state, key by key; a key that cannot be one is left to the kept line."""
-        named = {key: value for key, value in values.items() if name_of(key)} if isinstance(values, dict) else {}
-        return [self.event(None, "state.set", {"values": named})] if named else []
+        given = values if isinstance(values, dict) else {}
+        named = {key: value for key, value in given.items() if name_of(key)}
+        left = len(given) - len(named)
+        problem = f"{left} keys of the state are too long or empty: they stay in the kept line alone" if left else None
+        return [self.event(None, "state.set", {"values": named}, problem=problem)] if given else []
 
     def updated(self, *, metadata: dict[str, Any] | None = None, system_prompt: str | None = None, title: Any = None) -> list[Projected]:
         """Change the session's facts; empty ones are left as they are."""

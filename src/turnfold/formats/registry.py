@@ -23,11 +23,14 @@ GROUP = "turnfold.formats"
 BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "usf": "turnfold.formats.usf:UsfFormat",
     "strands": "turnfold.formats.strands:StrandsFormat",
     "strands-snapshot": "turnfold.formats.strands:StrandsSnapshotFormat",
 }
 """The formats that are read."""
-WRITERS: dict[str, str] = {}
+WRITERS: dict[str, str] = {
+    "usf": "turnfold.formats.usf:UsfWriter",
+}
 """Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}
 
