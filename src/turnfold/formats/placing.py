@@ -42,14 +42,15 @@ def branch_event(reader: RecordReader, line: Line, name: str, through: int) -> P
     return reader.event(line, "branch.created", data, uuid=uuid)
 
 
-def checkpoint_event(reader: RecordReader, line: Line, name: str, *, branch: str, through: int, at: int | None) -> Projected:
+def checkpoint_event(
+    reader: RecordReader, line: Line, name: str, *, branch: str, through: int, at: int | None, problem: str | None = None
+) -> Projected:
     """Name the place after ``through`` messages of a branch's view; empty is the session itself."""
     uuid = f"checkpoint:{name}"
     place = place_of(reader, branch, through)
-    if place is None:
+    if place is None or not name:
         return reader.kept(line, "checkpoint", {"name": name}, problem=f"checkpoint {name!r}: there are no {through} messages")
     if reader.find(uuid) is not None:
-        return reader.kept(line, "checkpoint", {"name": name})
-    return reader.event(
-        line, "checkpoint", {"name": name, "branch": branch or MAIN, "at_seq": place.seq}, at=at, uuid=uuid, visibility="ui"
-    )
+        return reader.kept(line, "checkpoint", {"name": name}, problem=problem)
+    data = {"name": name, "branch": branch or MAIN, "at_seq": place.seq}
+    return reader.event(line, "checkpoint", data, at=at, uuid=uuid, visibility="ui", problem=problem)

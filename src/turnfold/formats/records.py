@@ -47,7 +47,7 @@ def read_record(path: Path) -> tuple[Any, str | None, bytes]:
     return value, problem, b"" if problem is None else data
 
 
-def record_line(kind: str, name: str, record: Any, **facts: Any) -> bytes:
+def record_line(kind: str, name: str, record: Any, /, **facts: Any) -> bytes:
     """Return the line of a native record.
 
     Args:
@@ -62,7 +62,7 @@ def record_line(kind: str, name: str, record: Any, **facts: Any) -> bytes:
         return unreadable(name, "nested too deeply, or not expressible as JSON")
 
 
-def object_line(kind: str, name: str, path: Path, **facts: Any) -> bytes:
+def object_line(kind: str, name: str, path: Path, /, **facts: Any) -> bytes:
     """Return the line of a native JSON file that has to be an object."""
     value, problem, data = read_record(path)
     if problem is None and not isinstance(value, dict):
@@ -159,9 +159,10 @@ class RecordReader:
         visibility: Visibility = "both",
         usage: Usage = NO_USAGE,
         actor: str | None = None,
+        tokens: int = 0,
         problem: str | None = None,
     ) -> Projected:
-        """Build a message's event; over-long media go out of line."""
+        """Build a message's event; over-long media go out of line. ``tokens`` 0 are estimated."""
         self._seen(at)
         parts = take_out(message)
         if turn and self.title is None and visibility == "both":
@@ -176,6 +177,7 @@ class RecordReader:
             visibility=visibility,
             message_count=1,
             turn_count=int(turn),
+            token_count=tokens,
             usage=usage,
             meta={"uuid": uuid},
             source=source,
@@ -192,6 +194,7 @@ class RecordReader:
         branch: str = "",
         visibility: Visibility = "none",
         uuid: str | None = None,
+        usage: Usage = NO_USAGE,
         problem: str | None = None,
     ) -> Projected:
         """Build an event that is no message; with a line it keeps it."""
@@ -205,14 +208,24 @@ class RecordReader:
             visibility=visibility,
             message_count=0,
             turn_count=0,
+            usage=usage,
             meta=None if uuid is None else {"uuid": uuid},
             source=source,
         )
         return Projected(event, tuple(parts), problem)
 
-    def kept(self, line: Line, kind: str, data: dict[str, Any] | None = None, *, problem: str | None = None) -> Projected:
+    def kept(
+        self,
+        line: Line,
+        kind: str,
+        data: dict[str, Any] | None = None,
+        *,
+        problem: str | None = None,
+        branch: str = "",
+        uuid: str | None = None,
+    ) -> Projected:
         """Build the event of a line that says nothing by itself but is kept: facts of the source, for nobody's view."""
-        return self.event(line, "snapshot", {"kind": kind, **(data or {})}, problem=problem)
+        return self.event(line, "snapshot", {"kind": kind, **(data or {})}, branch=branch, uuid=uuid, problem=problem)
 
     def state_set(self, values: Any) -> list[Projected]:
         """Set the session's state, key by key; a key that cannot be one is left to the kept line."""

@@ -24,6 +24,7 @@ BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
     "usf": "turnfold.formats.usf:UsfFormat",
+    "session-linker": "turnfold.formats.session_linker:SessionLinkerFormat",
     "strands": "turnfold.formats.strands:StrandsFormat",
     "strands-snapshot": "turnfold.formats.strands:StrandsSnapshotFormat",
 }

@@ -201,8 +201,7 @@ class SnapshotReader(RecordReader):
         branch, number = text_of(value.get("branch")), count_of(value.get("number"))
         uuid = place_id(branch, number + 1)
         if made is None:
-            wrong = self.kept(line, "message", problem=f"message {number} of a snapshot is no message")
-            return [Projected(msgspec.structs.replace(wrong.event, branch=branch, meta={"uuid": uuid}), wrong.parts, wrong.problem)]
+            return [self.kept(line, "message", problem=f"message {number + 1} of the snapshots is no message", branch=branch, uuid=uuid)]
         message, usage = made
         return [self.message(line, message, uuid=uuid, at=self._met_at, branch=branch, turn=is_turn(message), usage=usage)]
 
