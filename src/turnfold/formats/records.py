@@ -15,12 +15,13 @@ import msgspec
 from turnfold.codec.parts import take_out
 from turnfold.codec.residual import cut
 from turnfold.formats.base import Find, Line, Projected
-from turnfold.formats.codex.fields import name_of, text_of, text_or_none
+from turnfold.formats.codex.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import UNREADABLE, line_of, unreadable
 from turnfold.formats.lines import blank, decode_line, opaque, title_of
 from turnfold.limits import LINE_BYTES_MAX, NAME_BYTES_MAX
 from turnfold.model.event import NewEvent, Visibility
 from turnfold.model.message import Message
+from turnfold.model.parts import ToolCallPart
 from turnfold.model.usage import NO_USAGE, Usage
 
 _encode = msgspec.json.Encoder().encode
@@ -98,6 +99,28 @@ def small_facts(values: Mapping[str, Any], chars_max: int = 4096) -> dict[str, A
         for key, value in values.items()
         if isinstance(value, (bool, int, float)) or (isinstance(value, str) and 0 < len(value) <= chars_max)
     }
+
+
+def call_of(native: Any) -> ToolCallPart | None:
+    """Return a tool call as libraries write it: flat, or with a ``function`` as OpenAI has it; None where it names no tool."""
+    fields = object_of(native)
+    function = object_of(fields.get("function")) or fields
+    name = function.get("name")
+    if not isinstance(name, str):
+        return None
+    given = next((function[key] for key in ("arguments", "args", "input", "parameters") if key in function), None)
+    arguments, raw = _arguments(given) if isinstance(given, str) else (given, None)
+    used = {"id", "name", "function", "type", "arguments", "args", "input", "parameters"}
+    ext = {key: value for key, value in fields.items() if key not in used}
+    return ToolCallPart(text_of(fields.get("id")), name, arguments, arguments_raw=raw, ext=ext)
+
+
+def _arguments(text: str) -> tuple[Any, str | None]:
+    """Arguments out of their text, and the text itself where writing them again would not give it back."""
+    value, problem = decode_line(text.encode())
+    if problem is not None:
+        return None, text
+    return value, None if _encode(value).decode() == text else text
 
 
 class RecordReader:

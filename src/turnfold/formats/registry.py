@@ -25,6 +25,8 @@ BUILT_IN = {
     "codex": "turnfold.formats.codex:CodexFormat",
     "usf": "turnfold.formats.usf:UsfFormat",
     "session-linker": "turnfold.formats.session_linker:SessionLinkerFormat",
+    "go-session": "turnfold.formats.go_session:GoSessionFormat",
+    "lexigram": "turnfold.formats.lexigram:LexigramFormat",
     "strands": "turnfold.formats.strands:StrandsFormat",
     "strands-snapshot": "turnfold.formats.strands:StrandsSnapshotFormat",
 }
