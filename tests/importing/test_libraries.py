@@ -310,9 +310,8 @@ def test_a_session_that_was_shortened_is_read_anew(store: Store, tmp_path: Path)
     bring(store, path)
     state = json.loads((path / "first.json").read_text())
     (path / "first.json").write_text(json.dumps({**state, "segments": state["segments"][2:], "checksum": ""}, indent=2))
-    for checkpoint in path.glob("__checkpoint__first__000[02].json"):
+    for checkpoint in path.glob("__checkpoint__first__*.json"):  # else the copies in them would give back what is gone
         checkpoint.unlink()
-    (path / "__checkpoint__first__index__.json").unlink()
     result = bring(store, path)
     assert result.outcomes() == {"replaced": 1, "unchanged": 1}
     check_session(store, "first")
