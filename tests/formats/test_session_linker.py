@@ -224,6 +224,18 @@ def test_hostile_values_never_raise(folder: Path, value: Any) -> None:
     read(LINKER, folder / "first.json")
 
 
+@pytest.mark.parametrize("depth", [300, 600, 50_000])
+def test_deep_nesting_is_read_or_refused(folder: Path, depth: int) -> None:
+    path = folder / "first.json"
+    path.write_text(path.read_text().replace('"k": "v"', f'"k": {"[" * depth + "]" * depth}'))
+    if depth == 300:
+        assert read(LINKER, path)[0].texts() == TEXTS
+    else:
+        with pytest.raises(FormatError, match="recursion"):
+            list(LINKER.documents(path))
+    assert read(LINKER, database(folder))
+
+
 @pytest.mark.slow
 def test_what_the_genuine_package_writes_today_reads_as_what_was_recorded(folder: Path, tmp_path: Path) -> None:
     make_genuine("make_session_linker.py", "agent_session_linker", tmp_path / "made")

@@ -133,7 +133,7 @@ def test_what_usf_says_by_itself_is_not_said_again(tmp_path: Path) -> None:
         Message("user", [TextPart("Two and two?")]),
         Message("assistant", [ToolCallPart("c1", "add", {"a": 2})]),
         Message("tool", [ToolResultPart("c1", "4")]),
-        Message("assistant", [TextPart("Four.")], ext={"metadata": {"score": 1}}),
+        Message("assistant", [TextPart("Four.")], ext={"usf_metadata": {"score": 1}}),
     ]
     document = written(conversation(*messages))
     assert all("turnfold" not in one["metadata"] for one in json.loads(document)["messages"])

@@ -20,6 +20,7 @@ from turnfold.model.parts import AnyPart, BlobPart, ToolResultPart
 from turnfold.model.session import Head, SessionKey
 from turnfold.ports.store import Store
 
+CHILDREN = "sessions of subagents"
 MISSING_MEDIA = "media whose bytes are no longer in the store"
 
 
@@ -112,4 +113,6 @@ def convert(writer: Writer, conversation: Conversation, losses: LossReport) -> I
     others = [name for name in conversation.branches if name != conversation.branch]
     if others:
         losses.add("other branches", count=len(others))
+    if conversation.children:
+        losses.add(CHILDREN, count=len(conversation.children))
     yield from writer.write(conversation, losses)

@@ -59,10 +59,10 @@ def stored_from(key: str, data: bytes) -> Stored:
     """Decode what is stored under a key."""
     try:
         value = json.loads(data)
+        problem = _checksum_problem(value) if isinstance(value, dict) and "segments" in value else None
+        return Stored(key, clean(value), None, b"", problem)
     except (ValueError, RecursionError) as error:
         return Stored(key, None, f"not JSON: {error}"[:200], data)
-    problem = _checksum_problem(value) if isinstance(value, dict) and "segments" in value else None
-    return Stored(key, clean(value), None, b"", problem)
 
 
 def checksum_of(document: dict[str, Any]) -> str:

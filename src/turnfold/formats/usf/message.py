@@ -35,7 +35,7 @@ from turnfold.model.parts import (
 from turnfold.model.usage import NO_USAGE, Usage
 
 USF_ROLES = frozenset({"user", "assistant", "system", "tool"})
-METADATA = "metadata"
+METADATA = "usf_metadata"
 """Key of a message's ``ext`` under which a USF message's own metadata are kept."""
 SOURCE_UUID = "source_uuid"
 """Key of an event's ``meta`` for the native id that a message had before it was written as USF."""
@@ -62,7 +62,8 @@ def usf_message(entry: ConversationEntry) -> dict[str, Any]:
     assert entry.message is not None
     message = entry.message
     role = message.role if message.role in USF_ROLES else {"developer": "system"}.get(message.role, "user")
-    metadata = {**_openai_calls(message), **object_of(message.ext.get(METADATA))}
+    own = object_of(message.ext.get(METADATA))
+    metadata = {**_openai_calls(message), **{key: value for key, value in own.items() if key != EXTENSION}}
     content = readable(message)
     extension = event_facts(entry)
     if _read(role, content, metadata) != msgspec.structs.replace(message, seq=0):
@@ -166,7 +167,7 @@ def message_of(record: Any) -> tuple[Message, Facts, str | None] | None:
     role, content = text_of(fields.get("role")), fields.get("content")
     if role not in USF_ROLES or not isinstance(content, str):
         return None
-    metadata = object_of(fields.get(METADATA))
+    metadata = object_of(fields.get("metadata"))
     extension = object_of(metadata.get(EXTENSION))
     message, problem = _from_extension(extension, role, content)
     if message is None:

@@ -50,8 +50,6 @@ class UsfWriter:
         }
         extension = {key: value for key, value in extension.items() if value}
         own = object_of(facts.get("metadata"))
-        if conversation.children:
-            losses.add("sessions of subagents", count=len(conversation.children))
         document = {
             **object_of(facts.get("other")),
             "version": VERSION,
