@@ -265,7 +265,12 @@ def test_hostile_values_never_raise(tmp_path: Path, value: Any) -> None:
     hostile += [
         {**good, "role": "assistant", "metadata": {"tool_calls": [value, {"id": value, "function": {"name": "f", "arguments": value}}]}}
     ]
-    aside = [value, {"type": value, "message": value}, {"type": "compaction", "data": value, "first": value, "keeps": value}]
+    aside = [
+        value,
+        {"type": value, "message": value},
+        {"type": "context", "message": json.dumps({"parts": [value]})},
+        {"type": "compaction", "data": value, "first": value, "keeps": value},
+    ]
     metadata = {"turnfold": {"entries": [*aside, {"after": value}], "title": value, "tags": value, "agent": value, "metadata": value}}
     whole = {**EMPTY, "messages": hostile, "metadata": metadata}
     read_back(write_document(whole), tmp_path)

@@ -17,11 +17,11 @@ from turnfold.formats.lines import parse_at
 from turnfold.formats.placing import place_id
 from turnfold.formats.records import RecordReader, header_of, record_line
 from turnfold.formats.usf.document import EXTENSION, FIELDS, parse_document
-from turnfold.formats.usf.message import SOURCE_UUID, Facts, facts_of, message_of
+from turnfold.formats.usf.message import SOURCE_UUID, Facts, facts_of, message_from_text, message_of
 from turnfold.formats.usf.writer import USF_FACTS
 from turnfold.limits import LINE_BYTES_MAX
 from turnfold.model.event import VISIBILITIES, Visibility
-from turnfold.model.message import Message, decode_message
+from turnfold.model.message import Message
 
 _begins = re.compile(rb'\s*\{\s*"checksum":\s*"[0-9a-f]*",\s*"created_at":\s*"[^"]{10,40}",\s*"entities":')
 
@@ -145,9 +145,8 @@ class UsfReader(RecordReader):
         seen = cast("Visibility", visibility) if visibility in VISIBILITIES else "both"
         if record.get("type") == "compaction":
             return [self.event(line, "compaction", self._compaction(record), at=at, visibility=seen)]
-        try:
-            message = decode_message(msgspec.json.encode(record.get("message")))
-        except (msgspec.MsgspecError, ValueError, TypeError, AttributeError):
+        message = message_from_text(record.get("message"))
+        if message is None:
             return [self.kept(line, "aside", problem="an entry that turnfold wrote beside the messages cannot be read")]
         made = self._with_facts(line, message, facts_of(record, message), at=at, problem=None, uuid="")
         if record.get("type") != "context":

@@ -39,6 +39,7 @@ METADATA = "usf_metadata"
 """Key of a message's ``ext`` under which a USF message's own metadata are kept."""
 SOURCE_UUID = "source_uuid"
 """Key of an event's ``meta`` for the native id that a message had before it was written as USF."""
+_RESPONSE_PARTS = frozenset({"text", "blob", "uri", "file"})
 _CALLS, _CALL_ID = "tool_calls", "tool_call_id"
 
 
@@ -67,20 +68,35 @@ def usf_message(entry: ConversationEntry) -> dict[str, Any]:
     content = readable(message)
     extension = event_facts(entry)
     if _read(role, content, metadata) != msgspec.structs.replace(message, seq=0):
-        extension |= {"message": message_json(message), "content_hash": _hash(content)}
+        extension |= {"message": message_text(message), "content_hash": _hash(content)}
     if extension:
         metadata[EXTENSION] = extension
     return {"role": role, "content": content, "timestamp": from_us(entry.at_us).isoformat(), "metadata": metadata}
 
 
-def message_json(message: Message) -> dict[str, Any]:
-    """Return a message as plain JSON types, without its place and without what is written beside it."""
+def message_text(message: Message) -> str:
+    """Return a message as JSON text, without its place and without what is written beside it.
+
+    Text, and not an object: a USF document is written with sorted keys, and a tool's arguments are to stay in their order.
+    """
     ext = {key: value for key, value in message.ext.items() if key != METADATA or not isinstance(value, dict)}
-    decoded: dict[str, Any] = msgspec.json.decode(encode_message(msgspec.structs.replace(message, ext=ext)))
-    for part in decoded.get("parts", ()):
-        if part.get("type") == "blob" and "content" in part:
-            part.pop("blob_ref", None)  # the bytes are here
-    return decoded
+    plain = msgspec.structs.replace(message, ext=ext)
+    if any(isinstance(part, BlobPart) and part.content is not None and part.blob_ref is not None for part in message.parts):
+        plain.parts = [_whole(part) for part in message.parts]
+    return encode_message(plain).decode()
+
+
+def _whole(part: Part) -> Part:
+    """A blob whose bytes are here needs no name for them."""
+    return msgspec.structs.replace(part, blob_ref=None) if isinstance(part, BlobPart) and part.content is not None else part
+
+
+def message_from_text(text: Any) -> Message | None:
+    """Read what ``message_text`` wrote; None where it is something else."""
+    try:
+        return decode_message(text.encode()) if isinstance(text, str) else None
+    except (msgspec.MsgspecError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def readable(message: Message) -> str:
@@ -107,13 +123,19 @@ def _part_text(part: AnyPart) -> str:
 
 
 def _response_text(response: Any) -> str:
+    """A tool's answer: text as it is, parts as text, anything else as JSON."""
     if isinstance(response, str):
         return response
-    if isinstance(response, list):
-        texts = [text_of(object_of(item).get("content")) for item in response if object_of(item).get("type") == "text"]
-        if texts:
-            return "\n\n".join(texts)
+    if isinstance(response, list) and response and all(object_of(item).get("type") in _RESPONSE_PARTS for item in response):
+        return "\n\n".join(text for item in response if (text := _response_part(item)))
     return "" if response is None else json.dumps(response, ensure_ascii=False, default=str)
+
+
+def _response_part(item: dict[str, Any]) -> str:
+    if item["type"] == "text":
+        return text_of(item.get("content"))
+    modality, name = text_of(item.get("modality")) or "file", text_of(item.get("uri")) or text_of(item.get("mime_type"))
+    return f"[{modality} {name}".rstrip() + "]"
 
 
 def _openai_calls(message: Message) -> dict[str, Any]:
@@ -180,9 +202,8 @@ def message_of(record: Any) -> tuple[Message, Facts, str | None] | None:
 def _from_extension(extension: dict[str, Any], role: str, content: str) -> tuple[Message | None, str | None]:
     if "message" not in extension:
         return None, None
-    try:
-        message = decode_message(msgspec.json.encode(extension["message"]))
-    except (msgspec.MsgspecError, ValueError, TypeError, AttributeError, RecursionError):
+    message = message_from_text(extension["message"])
+    if message is None:
         return None, "what turnfold wrote beside a message cannot be read: its text is taken"
     if extension.get("content_hash") != _hash(content) or (message.role in USF_ROLES and message.role != role):
         return None, "a message was changed after turnfold wrote it: its text is taken, and what stood beside it is not"

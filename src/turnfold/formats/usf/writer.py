@@ -10,7 +10,7 @@ from turnfold.formats.codex.fields import object_of, text_of
 from turnfold.formats.lines import title_of
 from turnfold.formats.loss import LossReport
 from turnfold.formats.usf.document import EXTENSION, VERSION, write_document
-from turnfold.formats.usf.message import event_facts, message_json, usf_message
+from turnfold.formats.usf.message import event_facts, message_text, usf_message
 from turnfold.model.event import from_us
 from turnfold.model.event_types import MESSAGE
 
@@ -77,7 +77,7 @@ def _derived_title(entries: Sequence[ConversationEntry]) -> str | None:
 def _aside(entry: ConversationEntry, after: int) -> dict[str, Any]:
     assert entry.message is not None
     at = from_us(entry.at_us).isoformat()
-    return {"after": after, "type": entry.type, "at": at, "message": message_json(entry.message), **event_facts(entry)}
+    return {"after": after, "type": entry.type, "at": at, "message": message_text(entry.message), **event_facts(entry)}
 
 
 def _compaction(entry: ConversationEntry, after: int, numbers: dict[int, int]) -> dict[str, Any]:
