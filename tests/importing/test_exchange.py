@@ -15,7 +15,6 @@ from turnfold.engine.converting import conversation_of
 from turnfold.engine.exporter import Exporter
 from turnfold.engine.importer import Importer
 from turnfold.formats.loss import LossReport
-from turnfold.formats.registry import formats
 from turnfold.ports.store import Store
 from turnfold.stores.registry import open_store
 
@@ -106,7 +105,6 @@ def openai(store: Store, session_id: str, folder: Path) -> Any:
     return value["messages"] if isinstance(value, dict) else value
 
 
-@pytest.mark.skipif(not formats().can_write("openai"), reason="the formats of message lists are not there")
 @pytest.mark.parametrize("way", [["usf"], ["usf", "langchain"], ["langchain", "usf"], ["langchain"], ["usf", "usf"]], ids="-".join)
 def test_scenario_29_an_openai_thread_goes_and_comes_back(tmp_path: Path, way: list[str]) -> None:
     path = tmp_path / "thread.json"
@@ -126,6 +124,9 @@ def test_scenario_29_an_openai_thread_goes_and_comes_back(tmp_path: Path, way: l
     ]
     assert calls == [("call_1", "look", {"at": [1, None], "s": 'a"b'}), ("call_2", "look", {"at": 2})]
     assert [one.get("tool_call_id") for one in back] == [one.get("tool_call_id") for one in THREAD]
+    if "langchain" in way:  # it has arguments as objects, and no text of them
+        for one in (call["function"] for thread in (back, there) for message in thread for call in message.get("tool_calls", ())):
+            one["arguments"] = json.loads(one["arguments"])
     assert back == there
 
 

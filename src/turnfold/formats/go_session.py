@@ -15,8 +15,8 @@ from typing import Any
 
 from turnfold.errors import FormatError, InvalidInput
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.codex.fields import count_of, list_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import open_database, tables_of, unreadable
+from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line
 from turnfold.formats.placing import place_id
 from turnfold.formats.records import RecordReader, call_of, header_of, record_line, small_facts

@@ -15,8 +15,8 @@ import msgspec
 from turnfold.codec.parts import take_out
 from turnfold.codec.residual import cut
 from turnfold.formats.base import Find, Line, Projected
-from turnfold.formats.codex.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import UNREADABLE, line_of, unreadable
+from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import blank, decode_line, opaque, title_of
 from turnfold.limits import LINE_BYTES_MAX, NAME_BYTES_MAX
 from turnfold.model.event import NewEvent, Visibility

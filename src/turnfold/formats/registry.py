@@ -29,9 +29,24 @@ BUILT_IN = {
     "lexigram": "turnfold.formats.lexigram:LexigramFormat",
     "strands": "turnfold.formats.strands:StrandsFormat",
     "strands-snapshot": "turnfold.formats.strands:StrandsSnapshotFormat",
+    "openai": "turnfold.formats.lists:openai",
+    "openai-jsonl": "turnfold.formats.lists:openai_lines",
+    "openai-responses": "turnfold.formats.lists:openai_responses",
+    "openai-responses-jsonl": "turnfold.formats.lists:openai_responses_lines",
+    "anthropic": "turnfold.formats.lists:anthropic",
+    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
+    "vercel": "turnfold.formats.lists:vercel",
+    "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
+    "langchain": "turnfold.formats.lists:langchain",
+    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {
+    "openai": "turnfold.formats.writers.chat:OpenAiWriter",
+    "openai-responses": "turnfold.formats.writers.responses:ResponsesWriter",
+    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
+    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
+    "otel": "turnfold.formats.writers.otel:OtelWriter",
     "usf": "turnfold.formats.usf:UsfWriter",
 }
 """Those that a session can be written in, wherever it came from."""

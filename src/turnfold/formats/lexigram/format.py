@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.codex.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import SQLITE_MAGIC, head_value, tables_of
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.lexigram.stores import CHECKPOINT_KEY, SESSION_KEY, documents_of, found_in_database, found_in_json
 from turnfold.formats.lines import parse_at
 from turnfold.formats.placing import branch_event, checkpoint_event, place_id

@@ -16,8 +16,8 @@ import msgspec
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document
-from turnfold.formats.codex.fields import list_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import open_database, unreadable
+from turnfold.formats.fields import list_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line
 from turnfold.formats.records import read_record, record_line, safe_name
 from turnfold.formats.weave import Placed, weave

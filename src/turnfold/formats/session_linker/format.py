@@ -10,8 +10,8 @@ from typing import Any
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.codex.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import head_value, open_database, tables_of
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import parse_at
 from turnfold.formats.placing import branch_event, checkpoint_event, place_id
 from turnfold.formats.records import RecordReader, header_of, read_record, small_facts

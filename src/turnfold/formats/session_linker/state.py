@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from turnfold.formats.base import Document
-from turnfold.formats.codex.fields import list_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import unreadable
+from turnfold.formats.fields import list_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import clean
 from turnfold.formats.records import record_line, safe_name
 from turnfold.formats.weave import Placed, weave

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from turnfold.formats.codex.fields import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, UriPart
 from turnfold.model.usage import Usage

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.codex.fields import count_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import head_value
+from turnfold.formats.fields import count_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import parse_at
 from turnfold.formats.records import RecordReader, header_of, object_line, read_record, record_line, short, small_facts
 from turnfold.formats.strands.blocks import is_turn, message_of

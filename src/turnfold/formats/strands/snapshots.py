@@ -17,8 +17,8 @@ import msgspec
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.codex.fields import count_of, list_of, object_of, text_of, text_or_none
 from turnfold.formats.documents import head_value, unreadable
+from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
 from turnfold.formats.placing import branch_event, checkpoint_event, place_id
 from turnfold.formats.records import RecordReader, read_record, record_line, safe_name, short, small_facts

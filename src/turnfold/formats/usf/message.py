@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from turnfold.core.conversation import ConversationEntry
-from turnfold.formats.codex.fields import list_of, name_of, object_of, text_of
+from turnfold.formats.fields import list_of, name_of, object_of, text_of
 from turnfold.formats.placing import is_place_id
 from turnfold.formats.usf.document import EXTENSION
 from turnfold.model.event import from_us

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry
-from turnfold.formats.codex.fields import object_of, text_of
+from turnfold.formats.fields import object_of, text_of
 from turnfold.formats.lines import title_of
-from turnfold.formats.loss import LossReport
+from turnfold.formats.loss import SUBAGENTS, LossReport
 from turnfold.formats.usf.document import EXTENSION, VERSION, write_document
 from turnfold.formats.usf.message import event_facts, message_text, usf_message
 from turnfold.model.event import from_us
@@ -50,6 +50,8 @@ class UsfWriter:
         }
         extension = {key: value for key, value in extension.items() if value}
         own = object_of(facts.get("metadata"))
+        if conversation.children:
+            losses.add(SUBAGENTS, count=len(conversation.children))
         document = {
             **object_of(facts.get("other")),
             "version": VERSION,
