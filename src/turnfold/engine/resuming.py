@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +19,7 @@ import msgspec
 from turnfold.core.conversation import ENTRY_TYPES
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.exporter import Exporter, write_file
+from turnfold.engine.importing.continued import RESUMED, links_of
 from turnfold.engine.importing.kept import kept_lines, redaction_count
 from turnfold.engine.reading import read_all
 from turnfold.errors import AlreadyExists, InvalidInput, NotSupported
@@ -34,8 +34,6 @@ from turnfold.ports.store import Store
 
 COPIES_MAX = 100
 """Files of one and the same conversation that are tried before giving up."""
-RESUMED = "resumed"
-"""Kind of the ``link`` event that says where a session went on."""
 _WRITERS: dict[str, type[ClaudeCodeWriter | CodexWriter]] = {"claude": ClaudeCodeWriter, "codex": CodexWriter}
 _TOUCHES = ENTRY_TYPES | {"retract", "rollback", "branch.switched"}
 _imported_id = re.compile(r"i\d+\.\d+\.")
@@ -267,12 +265,6 @@ class _Resuming:
         events = read_all(self._store, self._key, owner=self._owner, types=frozenset({"link"}))
         known = any(found.get("native_id") == resumption.native_id and found.get("path") == resumption.path for found in links_of(events))
         return None if known else NewEvent(type="link", data=data, visibility="ui")
-
-
-def links_of(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """The payloads of the events that say where a session went on."""
-    found = [event.data for event in events if not event.redacted]
-    return [data for data in found if isinstance(data, dict) and data.get("kind") == RESUMED]
 
 
 def _is_ours(event: Event) -> bool:
