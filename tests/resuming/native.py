@@ -129,7 +129,8 @@ def _claude_block(said: Said, line: dict[str, Any], block: dict[str, Any]) -> No
     elif kind == "text":
         said.say("injected" if line.get("isMeta") else line["type"], block["text"])
     elif kind == "tool_use":
-        said.calls[block["id"], block["name"], canonical(block["input"])] += 1
+        name = line.get("turnfold", {}).get("name", block["name"])
+        said.calls[block["id"], name, canonical(block["input"])] += 1
     elif kind == "tool_result":
         said.result(block["tool_use_id"], _claude_content(said, block.get("content")), is_error=block.get("is_error") is True)
     elif kind == "image" and block["source"]["type"] == "base64":
@@ -157,7 +158,7 @@ def codex(lines: list[dict[str, Any]]) -> Said:
         if line.get("type") == "compacted":
             _compacted(said, payload)
         elif "payload" not in line or line.get("type") == "response_item":
-            _codex_item(said, payload, typed)
+            _codex_item(said, payload, typed, line.get("turnfold", {}).get("name"))
     return said
 
 
@@ -174,8 +175,10 @@ def _compacted(said: Said, payload: dict[str, Any]) -> None:
                     said.summaries[block["text"]] += 1
 
 
-def _codex_item(said: Said, item: dict[str, Any], typed: list[str]) -> None:
+def _codex_item(said: Said, item: dict[str, Any], typed: list[str], name: str | None) -> None:
     kind = item.get("type")
+    if name is not None:
+        item = {**item, "name": name}
     if kind == "message":
         texts = [block.get("text", "") for block in item["content"]]
         role = item["role"]

@@ -135,8 +135,8 @@ def test_what_the_model_was_told_besides_messages_is_in_its_view_and_what_people
 
 
 def test_usage_reported_apart_belongs_to_the_answer_before_it_and_the_first_to_the_one_after() -> None:
-    first, second = ("usage", {}, {"usage": Usage(1, 1)}), ("usage", {}, {"usage": Usage(2, 2)})
-    entries = entries_of(events_of(first, user("a"), assistant("b"), second, user("c")))
+    items: list[Any] = [("usage", {}, {"usage": Usage(1, 1)}), user("a"), assistant("b"), ("usage", {}, {"usage": Usage(2, 2)}), user("c")]
+    entries = entries_of(events_of(*items))
     assert [entry.usage for entry in entries] == [Usage(), Usage(3, 3), Usage()]
     assert [entry.last_seq for entry in entries] == [2, 3, 5]
 
