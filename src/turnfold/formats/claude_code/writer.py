@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from turnfold.core.compaction import COMPACTION
 from turnfold.core.conversation import Conversation, ConversationEntry
+from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
 from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at, note_index
@@ -79,7 +82,7 @@ class _File:
         self._losses = losses
         self._options = options
         self._session_id = session_id
-        self._cwd = folder_of(conversation, options)
+        self._cwd = folder_of(conversation, options) or "/"
         branch = conversation.info.metadata.get("git_branch")
         self._git_branch = branch if isinstance(branch, str) else ""
         self._blocks = Blocks(losses, options, native=came_from(conversation) == NAME)
@@ -133,7 +136,7 @@ class _File:
         if note_at == len(entries):
             yield from self._note()
         if self._conversation.children:
-            self._losses.add("sessions of subagents", count=len(self._conversation.children))
+            self._losses.add(loss.SUBAGENTS, count=len(self._conversation.children))
         if self._conversation.system_prompt:
             self._losses.add("system prompts")
 
@@ -222,7 +225,7 @@ class _File:
         if call_id is None:
             return
         self._usage = NO_USAGE
-        self._losses.add("results whose call is missing (they have a call that says so)", entry.seq)
+        self._losses.add(loss.ORPHAN_RESULTS, entry.seq)
         block = {"type": "tool_use", "id": call_id, "name": UNKNOWN_TOOL, "input": {}}
         yield self._answer(entry, Message("assistant"), block, {})
         if entry.message is not None and entry.message.role == "assistant":
@@ -252,7 +255,7 @@ class _File:
         if left.summary_seq is not None:
             said.add(left.summary_seq)
         last, self._parent = self._parent, None
-        facts = entry.data or Compaction()
+        facts = msgspec.convert(entry.data, Compaction)
         metadata: dict[str, Any] = {"trigger": "auto" if facts.trigger == "auto" else "manual", "preTokens": facts.pre_tokens or 0}
         if facts.post_tokens:
             metadata["postTokens"] = facts.post_tokens

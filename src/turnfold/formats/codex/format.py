@@ -10,8 +10,8 @@ from typing import Any
 
 from turnfold.formats.base import Find, Reader, SourceInfo
 from turnfold.formats.carrying.options import MARK, continued
-from turnfold.formats.codex.fields import name_of, object_of, text_or_none
 from turnfold.formats.codex.reader import CodexReader
+from turnfold.formats.fields import name_of, object_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
 from turnfold.limits import NAME_BYTES_MAX
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from turnfold.core.compaction import COMPACTION
 from turnfold.core.conversation import Conversation, ConversationEntry
+from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.compacting import LOSS, compacted_at, note_index
 from turnfold.formats.carrying.media import is_injected_by_tool
@@ -57,7 +58,7 @@ class _Rollout:
         self._losses = losses
         self._options = options
         self._thread_id = thread_id
-        self._cwd = folder_of(conversation, options)
+        self._cwd = folder_of(conversation, options) or "/"
         self._at_us = began_us(conversation)
         self._items = Items(losses, options)
         self._turn: str | None = None
@@ -86,7 +87,7 @@ class _Rollout:
         if title:
             yield self._event("thread_name_updated", thread_id=self._thread_id, thread_name=title)
         if self._conversation.children:
-            self._losses.add("sessions of subagents", count=len(self._conversation.children))
+            self._losses.add(loss.SUBAGENTS, count=len(self._conversation.children))
         if self._conversation.system_prompt:
             self._losses.add("system prompts")
 
