@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from msgspec.structs import replace
 
 from turnfold.core.lifecycle import PENDING
+from turnfold.engine._sync.files import Files
 from turnfold.engine._sync.session import Session
 from turnfold.engine.bridge import Bridge
 from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
-from turnfold.errors import InvalidInput, SessionNotFound
+from turnfold.errors import InvalidInput, InvalidTransition, LeaseLost, SessionClosed, SessionNotFound
 from turnfold.ids import check_name, check_session_id
-from turnfold.limits import FOLLOW_FILES_STEP_S, PAGE_SESSIONS_MAX
+from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model import event_types as t
 from turnfold.model.event import Seal, to_us
 from turnfold.model.page import Page
@@ -28,14 +31,13 @@ from turnfold.ports.store import Store
 if TYPE_CHECKING:  # what a client needs only when it is asked for it is imported there
     from pathlib import Path
 
-    from turnfold.engine.exporter import ExportedFile
-    from turnfold.engine.importer import FileImport, Importer, ImportResult, ProgressCallback
+    from turnfold.engine.resuming import Resumption
     from turnfold.engine.searching import SearchHit
     from turnfold.engine.usage import By, UsageRow
     from turnfold.engine.verify import Verified
 
 
-class Client:
+class Client(Files):
     """A store in one tenant, perhaps narrowed to one owner. Made by ``connect``; close it, or use it as a context manager."""
 
     def __init__(
@@ -289,63 +291,6 @@ class Client:
             since_us=None if since is None else to_us(since),
         )
 
-    def import_files(
-        self,
-        paths: Iterable[Path | str] | None = None,
-        *,
-        format: str | None = None,
-        tags: Iterable[str] = (),
-        progress: ProgressCallback | None = None,
-    ) -> ImportResult:
-        """Bring in other tools' session files; what is there already is not brought in twice.
-
-        Args:
-            paths: Files and folders; None takes what ``discover_files`` finds.
-            format: Read all files as this format, e.g. ``codex``; None looks at each file's content.
-            tags: Of new sessions.
-            progress: Called after each batch, in the thread that reads.
-
-        Raises:
-            NotSupported: There is no such format.
-        """
-        result = self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
-        self._context.upkeep.touched()
-        return result
-
-    def follow_files(
-        self,
-        paths: Iterable[Path | str] | None = None,
-        *,
-        format: str | None = None,
-        tags: Iterable[str] = (),
-        wait_s: float | None = None,
-        note: Callable[[str], None] | None = None,
-    ) -> Iterator[FileImport]:
-        """Bring in other tools' session files, and then what is written to them, as it is written.
-
-        Of several processes that follow the same files on a machine one does it; the next takes over when it ends.
-
-        Args:
-            paths: Files and folders, there or not yet; None follows the folders where installed tools keep their sessions.
-            format: Read all files as this format; None looks at each file's content.
-            tags: Of new sessions.
-            wait_s: End when nothing came for so long; None goes on for ever.
-            note: Told who follows, when that changes; in the thread that reads.
-
-        Raises:
-            NotSupported: There is no such format.
-        """
-        follower = self._context.bridge.call(self._importer(tags).follow, paths, format, note)
-        quiet_since = monotonic()
-        try:
-            while wait_s is None or monotonic() - quiet_since < wait_s:
-                for file in self._context.bridge.call(follower.next, FOLLOW_FILES_STEP_S):
-                    yield file
-                    quiet_since = monotonic()
-                    self._context.upkeep.touched()
-        finally:
-            self._context.bridge.call(follower.close)
-
     def catch_up(self, *, wait_s: float | None = None) -> int:
         """Bring the search index up to date now, instead of with the next search; can be broken off at any time.
 
@@ -357,49 +302,65 @@ class Client:
         """
         return self._context.bridge.call(self._context.upkeep.catch_up, None if wait_s is None else monotonic() + wait_s)
 
-    def discover_files(self) -> list[tuple[str, Path]]:
-        """Return (format, path) of the session files that installed tools have left in their usual places."""
-        found = self._context.bridge.call(self._importer(()).discover)
-        return [(known.name, path) for known, path in found]
-
-    def export(
+    def resume_with(
         self,
         session_id: str,
-        path: Path | str,
+        tool: str,
         *,
-        format: str = "bundle",
         branch: str = "",
+        home: Path | str | None = None,
+        cwd: Path | str | None = None,
+        reasoning: Literal["drop", "note"] = "drop",
+        force: bool = False,
+        dry_run: bool = False,
         owner: str | None = None,
-        overwrite: bool = False,
-    ) -> list[ExportedFile]:
-        """Write a session to a file; its events and what belongs to them, never a half-written file.
+    ) -> Resumption:
+        """Put a session where another tool goes on with it: structured calls and results, images and compactions, as its own session.
+
+        A session that came from that tool and is as it came is put back as it was. A file that is there is never written over; where it is
+        the one that would be written, it is the answer, even if the tool has gone on in it since. The session gets a ``link`` event that
+        says where it went on; importing that file later brings in a session with this one as its parent.
 
         Args:
             session_id: The session.
-            path: The file; for a tool's format also a folder, which gets the subagents' files too, named as the tool names them.
-            format: ``bundle`` (lossless, with subagents' sessions), ``jsonl``, the tool's format that the session came from (it comes out as
-                it came in), or another format to write it in; what that cannot hold is in ``ExportedFile.losses``.
-            branch: The branch that is written in another format; empty is the active one.
+            tool: ``claude`` or ``codex``.
+            branch: Its branch to go on from; empty is the active one.
+            home: The tool's folder; None is that of the environment (``CLAUDE_CONFIG_DIR``, ``CODEX_HOME``) or of the user.
+            cwd: The folder to go on in; None is the session's own.
+            reasoning: What becomes of another provider's reasoning: ``drop`` it, or ``note`` it as text.
+            force: Write another copy, under another id, where one is there already.
+            dry_run: Write nothing and say what would be.
             owner: Whose session.
-            overwrite: Replace files that are there.
 
         Raises:
-            NotSupported: The session did not come from that format, and it is none that others can be written in.
-            AlreadyExists: A file is there already.
+            NotSupported: There is no such tool.
+            InvalidInput: The folder is not on this machine.
+            AlreadyExists: The tool's own file of that session is there and holds something else.
         """
         from pathlib import Path
 
-        from turnfold.engine.exporter import Exporter
+        from turnfold.engine.resuming import ResumeRequest, resume
 
         context = self._context
-        exporter = Exporter(context.store, context.tenant, context.scope(owner))
-        return context.bridge.call(exporter.write, check_session_id(session_id), Path(path), format, branch=branch, overwrite=overwrite)
-
-    def _importer(self, tags: Iterable[str]) -> Importer:
-        from turnfold.engine.importer import Importer
-
-        context = self._context
-        return Importer(context.store, context.tenant, context.owner, hmac_key=context.key, tags=tags)
+        request = ResumeRequest(
+            tool=tool,
+            branch=branch,
+            home=None if home is None else Path(home),
+            cwd=None if cwd is None else Path(cwd),
+            reasoning=reasoning,
+            force=force,
+            dry_run=dry_run,
+        )
+        key = SessionKey(context.tenant, check_session_id(session_id))
+        done = context.bridge.call(resume, context.store, key, request, owner=context.scope(owner))
+        if done.link is None:
+            return replace(done.resumption, linked=not dry_run and not done.resumption.is_native)
+        session = self.open(session_id, owner=owner, create=False)
+        try:
+            session.append(done.link)
+        except (SessionClosed, InvalidTransition, LeaseLost):  # a session that takes nothing more is resumed all the same
+            return done.resumption
+        return replace(done.resumption, linked=True)
 
     def delete(self, session_id: str, *, owner: str | None = None) -> None:
         """Delete a session: not found from the moment that this returns.
