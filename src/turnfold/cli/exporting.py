@@ -110,6 +110,6 @@ def _tell_losses(files: Sequence[ExportedFile]) -> None:
 def _tell_children(client: Client, one: str, files: Sequence[ExportedFile]) -> None:
     if any("sessions of subagents" in file.losses for file in files):  # said already: a writer of another format makes one file
         return
-    children = children_of(client, one)
+    children = [child for child in children_of(client, one) if (child.parent or {}).get("relation") == "subagent"]
     if children:
         note(f"{count(len(children), 'session')} of subagents not written; -o FOLDER/ writes the whole set")

@@ -56,10 +56,12 @@ BUILT_IN = {
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {
+    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
+    "claude-code": "turnfold.formats.claude_code.writer:ClaudeCodeWriter",
+    "codex": "turnfold.formats.codex.writer:CodexWriter",
+    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
     "openai": "turnfold.formats.writers.chat:OpenAiWriter",
     "openai-responses": "turnfold.formats.writers.responses:ResponsesWriter",
-    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
-    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
     "otel": "turnfold.formats.writers.otel:OtelWriter",
     "usf": "turnfold.formats.usf:UsfWriter",
 }
