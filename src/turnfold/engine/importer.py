@@ -23,7 +23,7 @@ from turnfold.engine.importing.session import FileImporter
 from turnfold.engine.importing.source import SourceFile
 from turnfold.errors import MissingExtra, StoreClosed, TurnfoldError
 from turnfold.formats.base import DocumentFormat, Format
-from turnfold.formats.documents import SQLITE_MAGIC
+from turnfold.formats.documents import SQLITE_MAGIC, read_head
 from turnfold.formats.registry import SNIFF_BYTES, Formats, formats
 from turnfold.ports.store import Store
 
@@ -156,8 +156,7 @@ class _Run:
         """Import a file; ``outcome`` is its own, the list has one for each session where it may hold several."""
         found: list[FileImport] = []
         try:
-            with path.open("rb") as file:
-                head = file.read(SNIFF_BYTES)
+            head = read_head(path, SNIFF_BYTES)
             if is_zstd(head):
                 return self._import_packed(path, fmt, outcome, found), found
             if fmt is None and is_bundle(head):

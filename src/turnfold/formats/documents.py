@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -38,6 +40,39 @@ def unreadable(name: str, problem: str, content: bytes = b"") -> bytes:
         return _encode({UNREADABLE: name, "problem": problem, "content": content.decode()})
     except UnicodeDecodeError:
         return _encode({UNREADABLE: name, "problem": problem, "content_base64": base64.b64encode(content).decode()})
+
+
+_parked: dict[tuple[int, int], int] = {}
+_parking = Lock()
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """Return a file's first bytes, in a way that is safe for databases that this process may have open, our own store among them.
+
+    POSIX takes away a process's locks on a file when it closes any handle of it. A database that is in use here would be without its locks,
+    and the next process to close it would delete its log under us: measured as a malformed store, where a folder was imported that
+    the store itself lies in. So a SQLite file's handle is never closed, and used again.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with _parking:
+        facts = path.stat()
+        handle = _parked.get((facts.st_dev, facts.st_ino))
+        if handle is not None:
+            return os.pread(handle, size, 0)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        facts = os.fstat(handle)
+        try:
+            head = os.read(handle, size)
+        except OSError:
+            os.close(handle)
+            raise
+        if head.startswith(SQLITE_MAGIC) and os.name == "posix":
+            _parked[facts.st_dev, facts.st_ino] = handle
+        else:
+            os.close(handle)
+        return head
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from turnfold.errors import FormatError, NotSupported
 from turnfold.formats.base import Format, Writer
+from turnfold.formats.documents import read_head
 
 SNIFF_BYTES = 64 * 1024
 SURE_ENOUGH = 0.5
@@ -129,8 +130,7 @@ class Formats:
 
     def detect(self, path: Path) -> Format | None:
         """Return the format that knows the file by its first 64 KiB, or None."""
-        with path.open("rb") as file:
-            return self.detect_head(path, file.read(SNIFF_BYTES))
+        return self.detect_head(path, read_head(path, SNIFF_BYTES))
 
     def detect_head(self, path: Path, head: bytes) -> Format | None:
         """Return the format that knows a file with that beginning, or None."""
