@@ -10,7 +10,7 @@ from typing import Any
 
 from turnfold.errors import FormatError
 from turnfold.formats.databases.rows import object_of
-from turnfold.formats.documents import SQLITE_MAGIC
+from turnfold.formats.heads import SQLITE_MAGIC
 from turnfold.formats.lines import decode_line
 
 FILE_ID_CHARS_MAX = 60

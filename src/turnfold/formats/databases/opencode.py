@@ -35,7 +35,8 @@ from turnfold.formats.databases.rows import (
     text_of,
     text_or_none,
 )
-from turnfold.formats.documents import SQLITE_MAGIC, head_value, tables_of
+from turnfold.formats.documents import head_value, tables_of
+from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lines import decode_line
 
 COLUMNS = {
@@ -81,8 +82,7 @@ class OpenCodeFormat(DatabaseFormat):
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the sessions of a database, the oldest first, or the one whose file it is."""
-        with path.open("rb") as file:
-            is_database = file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        is_database = read_head(path, len(SQLITE_MAGIC)) == SQLITE_MAGIC
         if not is_database:
             yield _from_folder(path)
             return
