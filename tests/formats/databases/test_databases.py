@@ -14,7 +14,7 @@ import pytest
 
 from tests.formats.databases.kit import Session, ask, known, recorded, sessions_of, sniffed
 from turnfold.errors import FormatError
-from turnfold.formats.databases.rows import at_of, json_value, session_id_of
+from turnfold.formats.databases.tables import at_of, json_value, session_id_of
 from turnfold.formats.documents import line_of
 
 FILES = {

@@ -30,19 +30,9 @@ from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.jsonplus import Unreadable, decode
 from turnfold.formats.databases.langgraph_reader import LangGraphReader
 from turnfold.formats.databases.langgraph_walk import Checkpoint, Walk, Write
-from turnfold.formats.databases.rows import (
-    Row,
-    at_of,
-    json_value,
-    object_of,
-    row_line,
-    rows_of,
-    salvaging,
-    session_id_of,
-    snapshot,
-    text_of,
-)
+from turnfold.formats.databases.tables import Row, at_of, json_value, row_line, rows_of, salvaging, session_id_of, snapshot
 from turnfold.formats.documents import tables_of, unreadable
+from turnfold.formats.fields import object_of, text_of
 
 COLUMNS = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint", "metadata"})
 _KEY = "WHERE thread_id = ? AND checkpoint_ns = ?"
@@ -129,7 +119,8 @@ def _checkpoints(connection: sqlite3.Connection, thread: Any, namespace: Any) ->
             value, problem = decode(kind, data), None
         except Unreadable as error:
             content = data if isinstance(data, bytes) else str(data).encode(errors="replace")
-            value, problem = None, unreadable(f"checkpoint {row.get('checkpoint_id')}", str(error), content)
+            name = f"checkpoint {row.get('checkpoint_id')}"
+            value, problem = None, unreadable(name, f"{name}: {error}", content)
         yield Checkpoint(text_of(row.get("checkpoint_id")), row.get("parent_checkpoint_id"), facts, value, problem)
 
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from turnfold.formats.databases.jsonplus import arguments_of
-from turnfold.formats.databases.langchain import role_of
-from turnfold.formats.databases.rows import Row, object_of, row_line, text_of
+from turnfold.formats.databases.tables import Row, row_line
+from turnfold.formats.fields import object_of, text_of
 
 VALUE_BYTES_MAX = 4096
 """Of a list in the state, encoded, that is said whole each time it grows."""
 SPECIAL = frozenset({"__error__", "__interrupt__", "__resume__", "__scheduled__"})
 """Channels of writes that no later checkpoint holds."""
+_KINDS = frozenset({"human", "ai", "system", "tool", "function", "chat", "developer"})
 _CONTROL = ("branch:", "__", "join:")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -64,7 +65,10 @@ def _digest(value: Any) -> bytes:
 def fields_of(value: Any) -> Row | None:
     """Return the fields of a LangChain message, or None for any other value."""
     fields = arguments_of(value)
-    return fields if fields is not None and role_of(fields) is not None else None
+    if fields is None or "content" not in fields:
+        return None
+    kind = text_of(fields.get("type"))
+    return fields if kind in _KINDS or kind.endswith("MessageChunk") else None
 
 
 def _holds_messages(value: Any) -> bool:
