@@ -8,7 +8,8 @@ comes last. A row's ``time_updated`` says nothing that is not in it and is left 
 Of the folder's layout the session's file (``storage/session/<project>/<session>.json``) stands for the rest. A fork has no link to where it
 came from; a session that a tool started has its parent.
 
-Source: databases that OpenCode 1.18 wrote; the folder's layout as its migration reads it.
+Source: databases that OpenCode 1.18 wrote; the folder's layout as public descriptions and other readers of it have it (no program that writes
+it was at hand).
 """
 
 from __future__ import annotations
