@@ -65,8 +65,8 @@ def export(app: App, session: str, *, format_name: str, branch: str, output: str
             for file in files:
                 out.line(f"{file.path}  {size(file.byte_count)}" if out.terminal else f"{safe_line(file.path)}\t{file.byte_count}")
         _tell_losses(files)
-        if format_name not in OWN_FORMATS and not target.is_dir():
-            _tell_children(client, one)
+        if format_name not in OWN_FORMATS and not target.is_dir() and not any(file.losses for file in files):
+            _tell_children(client, one)  # another shape tells of them among its losses: a folder would not help there
 
 
 def _target(given: str, one: str, format_name: str) -> Path:
@@ -94,7 +94,7 @@ def _to_stdout(client: Client, one: str, format_name: str, *, branch: str, termi
             with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
     _tell_losses(files)
-    if format_name not in OWN_FORMATS:
+    if format_name not in OWN_FORMATS and not any(file.losses for file in files):
         _tell_children(client, one)
 
 
