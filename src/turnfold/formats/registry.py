@@ -21,6 +21,8 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
+    "aider": "turnfold.formats.aider:AiderFormat",
+    "amp": "turnfold.formats.amp:AmpFormat",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
     "openai": "turnfold.formats.lists:openai",
@@ -33,6 +35,12 @@ BUILT_IN = {
     "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
     "langchain": "turnfold.formats.lists:langchain",
     "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
+    "copilot": "turnfold.formats.copilot:CopilotFormat",
+    "gemini": "turnfold.formats.gemini:GeminiFormat",
+    "gemini-json": "turnfold.formats.gemini:GeminiDocumentFormat",
+    "grok": "turnfold.formats.grok:GrokFormat",
+    "kimi": "turnfold.formats.kimi:KimiFormat",
+    "pi": "turnfold.formats.pi:PiFormat",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {
