@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Find, Reader, SourceInfo
+from turnfold.formats.carrying.options import MARK, continued
 from turnfold.formats.codex.reader import CodexReader
-from turnfold.formats.fields import name_of, object_of, text_or_none
+from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
 from turnfold.limits import NAME_BYTES_MAX
 
@@ -86,7 +87,7 @@ class CodexFormat:
 
 def _sureness(value: dict[str, Any]) -> float:
     kind = value.get("type")
-    if isinstance(value.get("payload"), dict) and kind in _LINE_TYPES:
+    if isinstance(value.get("payload"), dict) and text_of(kind) in _LINE_TYPES:
         return 0.95 if isinstance(value.get("timestamp"), str) else 0.8
     if "record_type" in value:
         return 0.9
@@ -109,6 +110,9 @@ def _parent(meta: dict[str, Any]) -> dict[str, Any] | None:
     spawned = name_of(object_of(source.get("thread_spawn")).get("parent_thread_id")) or name_of(meta.get("parent_thread_id"))
     if spawned:
         return {"session_id": spawned, "relation": "subagent"}
+    origin = continued(object_of(meta.get(MARK)).get("origin"))
+    if origin is not None:
+        return origin
     forked = name_of(meta.get("forked_from_id"))
     return {"session_id": forked, "relation": "fork"} if forked else None
 
