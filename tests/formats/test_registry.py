@@ -38,7 +38,7 @@ def test_names_and_the_error_for_an_unknown_one() -> None:
     assert get_format("claude").name == "claude-code"
     with pytest.raises(NotSupported) as caught:
         get_format("word")
-    assert caught.value.hint == "one of " + ", ".join(sorted(BUILT_IN))
+    assert caught.value.hint == f"one of {', '.join(formats().names())}"
 
 
 def test_entry_points_add_formats_and_cannot_replace_built_in_ones(tmp_path: Path) -> None:

@@ -25,6 +25,16 @@ BUILT_IN = {
     "amp": "turnfold.formats.amp:AmpFormat",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "openai": "turnfold.formats.lists:openai",
+    "openai-jsonl": "turnfold.formats.lists:openai_lines",
+    "openai-responses": "turnfold.formats.lists:openai_responses",
+    "openai-responses-jsonl": "turnfold.formats.lists:openai_responses_lines",
+    "anthropic": "turnfold.formats.lists:anthropic",
+    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
+    "vercel": "turnfold.formats.lists:vercel",
+    "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
+    "langchain": "turnfold.formats.lists:langchain",
+    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
     "copilot": "turnfold.formats.copilot:CopilotFormat",
     "gemini": "turnfold.formats.gemini:GeminiFormat",
     "gemini-json": "turnfold.formats.gemini:GeminiDocumentFormat",
@@ -33,7 +43,13 @@ BUILT_IN = {
     "pi": "turnfold.formats.pi:PiFormat",
 }
 """The formats that are read."""
-WRITERS: dict[str, str] = {}
+WRITERS: dict[str, str] = {
+    "openai": "turnfold.formats.writers.chat:OpenAiWriter",
+    "openai-responses": "turnfold.formats.writers.responses:ResponsesWriter",
+    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
+    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
+    "otel": "turnfold.formats.writers.otel:OtelWriter",
+}
 """Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}
 

@@ -1,25 +1,13 @@
-"""Fields that only rollouts have: exit codes inside outputs, and token counts. The general ones are in ``formats.fields``."""
+"""What only rollouts have: exit codes inside outputs, and token counts."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import count_of
 from turnfold.model.usage import Usage
 
-__all__ = [
-    "NUMBERS",
-    "count_of",
-    "exit_code_of",
-    "list_of",
-    "name_of",
-    "numbers_of",
-    "object_of",
-    "text_of",
-    "text_or_none",
-    "usage_of",
-]
 _exit_code = re.compile(r'(?:Process exited with code |^Exit code: |"exit_code":)(-?\d{1,10})\b', re.MULTILINE)
 EXIT_CODE_SEARCH_CHARS = 400
 """How far into an output the exit code is looked for, from either end: the CLI writes it before or after the tool's own text."""

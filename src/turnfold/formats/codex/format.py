@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Find, Reader, SourceInfo
-from turnfold.formats.codex.fields import name_of, object_of, text_or_none
 from turnfold.formats.codex.reader import CodexReader
+from turnfold.formats.fields import name_of, object_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
 from turnfold.limits import NAME_BYTES_MAX
 
