@@ -9,10 +9,10 @@ from typing import Any
 
 from turnfold.formats.base import Find, SourceInfo
 from turnfold.formats.documents import head_value
-from turnfold.formats.fields import at_ms, metadata_of, name_of, object_of, stem_of, text_of
+from turnfold.formats.fields import at_ms, metadata_of, name_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.kimi.reader import KimiReader
 from turnfold.formats.lines import decode_line
-from turnfold.formats.places import oldest_first
+from turnfold.formats.places import oldest_first, small_text
 
 NAME = "kimi"
 DESCRIBE_LINES_MAX = 20
@@ -43,15 +43,25 @@ class KimiFormat:
             found = {"protocol_version": fields.get("protocol_version"), "model": fields.get("modelAlias")}
             facts = {**metadata_of(found), **facts}
         session_id, agent = _place(path)
+        beside = _beside(path)
+        title = text_or_none(beside.get("customTitle")) if beside.get("isCustomTitle") is True else None
+        facts["cwd"] = beside.get("workDir") or beside.get("cwd")
         parent = None
         if agent != MAIN_AGENT:
             parent = {"session_id": session_id, "relation": "subagent"}
             session_id = f"{session_id}/subagents/{agent}"
-        return SourceInfo(native_id=session_id, agent=NAME, created_us=created, parent=parent, metadata=facts)
+        return SourceInfo(
+            native_id=session_id,
+            agent=NAME,
+            title=title or text_or_none(beside.get("title")),
+            created_us=created,
+            parent=parent,
+            metadata=metadata_of(facts),
+        )
 
     def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> KimiReader:
         """Return a reader; nothing is ever looked up."""
-        return KimiReader(state)
+        return KimiReader(info, state)
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield main and subagents' files of ``$KIMI_CODE_HOME`` or ``~/.kimi-code``, oldest first."""
@@ -68,6 +78,13 @@ class KimiFormat:
         """``<session>/agents/<agent>/wire.jsonl``, as under a project's folder."""
         own, _, agent = session_id.partition("/subagents/")
         return f"{stem_of(own)}/agents/{stem_of(agent) if agent else MAIN_AGENT}/wire.jsonl"
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    """What the tool keeps beside the agents' folders: the session's title and where it was; of the main agent."""
+    if path.name != "wire.jsonl" or path.parent.name != MAIN_AGENT or path.parent.parent.name != "agents":
+        return {}
+    return object_of(decode_line((small_text(path.parents[2] / "state.json") or "").encode())[0])
 
 
 def _place(path: Path) -> tuple[str, str]:

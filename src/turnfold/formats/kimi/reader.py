@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnfold.formats.base import Line, Projected
+from turnfold.formats.base import Line, Projected, SourceInfo
 from turnfold.formats.fields import at_ms, count_of, list_of, name_of, object_of, some, text_of, text_or_none
 from turnfold.formats.kimi.parts import content_of, function_call, part_of, usage_of
 from turnfold.formats.lines import opaque
@@ -61,9 +61,10 @@ _NATIVE: Native = {
 class KimiReader(RowReader):
     """Reader of one file."""
 
-    def __init__(self, state: dict[str, Any] | None) -> None:
+    def __init__(self, info: SourceInfo, state: dict[str, Any] | None) -> None:
         """Begin at the file's start, or go on from ``state``."""
         super().__init__(state)
+        self.titled = self.titled or info.title is not None
         state = state or {}
         self._model: str = state.get("model", "")
         self._alias: str = state.get("alias", "")
