@@ -53,10 +53,9 @@ def test_every_real_session_keeps_its_texts_calls_answers_and_images(name: str, 
         losses = LossReport()
         value = json.loads(b"".join(convert(formats().writer(name), conversation, losses)))
         before, after = Stock(list(_for_model(conversation))), Stock(read_back(name, value))
+        if losses.counts.get(loss.MEDIA) and "stage0" in conversation.info.id:  # a fixture has trimmed its media away: only named
+            continue
         if name == "anthropic":
-            if losses.counts.get(loss.MEDIA):  # an image whose media type a fixture has trimmed away: only named
-                assert "stage0" in conversation.info.id
-                continue
             leading = str(value.get("system", ""))
             before.texts = Counter({text: count for text, count in before.texts.items() if text not in leading})
             after.texts = Counter({text: count for text, count in after.texts.items() if text != OPENING and text not in leading})
