@@ -338,6 +338,17 @@ def test_a_compaction_that_only_openai_can_read_goes_back_to_codex_and_is_undone
     assert losses == {"compactions that only their provider can read (what they stand for is in full)": 1}
 
 
+def test_a_replacement_that_says_nothing_of_the_answers_is_undone_for_claude() -> None:
+    kept = msgspec.to_builtins([user("a"), message("developer", "rules")])
+    source = conversation(user("a"), assistant("b"), {"first_seq": 1, "last_seq": 2, "replacement": kept}, user("c"))
+    lines, losses = write("claude-code", source)
+    assert set(said("claude-code", lines).all_texts) == {"a", "b", "c"}
+    assert sum(losses.values()) == 1
+    answered = {**source.entries[2].data, "replacement": [*kept, *msgspec.to_builtins([assistant("SUM")])]}  # type: ignore[dict-item]
+    lines, losses = write("claude-code", conversation(user("a"), assistant("b"), answered, user("c")))
+    assert (list(said("claude-code", lines).summaries), losses) == (["a", "rules", "SUM"], {})
+
+
 # ---- the files' frames -----------------------------------------------------------------------------------------------------------------
 
 
