@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -90,6 +90,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         branch: The branch whose view this is.
         entries: Oldest first; retracted and rolled back ones are left out.
         system_prompt: If the session has one.
+        state: The session's key-value state as the branch sees it.
         branches: Names of all branches, so that a writer can say which are left out.
         children: Sessions of subagents.
     """
@@ -98,6 +99,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     entries: Sequence[ConversationEntry]
     system_prompt: str | None = None
+    state: Mapping[str, Any] = {}
     branches: Sequence[str] = ()
     children: Sequence[SessionInfo] = ()
 
