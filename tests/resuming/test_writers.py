@@ -147,6 +147,14 @@ def test_one_id_used_twice_becomes_two_and_each_result_finds_its_call(tool: str)
     assert [result[:2] for result in out.results] == [("c", ("1",)), ("c_2", ("2",))]
 
 
+@both
+def test_two_open_calls_of_one_id_are_answered_in_their_order(tool: str) -> None:
+    asked = Message("assistant", [ToolCallPart("c", "A", {}), ToolCallPart("c", "B", {})])
+    out = said(tool, write(tool, conversation(user("go"), asked, tool_result("c", "1"), tool_result("c", "2"), tool_result("c", "3")))[0])
+    assert {result[0]: result[1] for result in out.results} == {"c": ("1",), "c_2": ("2",), "c_3": ("3",)}
+    assert [call[:2] for call in out.calls] == [("c", "A"), ("c_2", "B"), ("c_3", "call_not_in_history")]
+
+
 def test_what_is_an_error_is_marked_for_codex_and_is_a_flag_again_for_claude() -> None:
     source = conversation(user("go"), tool_call("c", "A", {}), tool_result("c", "boom", is_error=True))
     lines, _ = write("codex", source)
