@@ -14,9 +14,10 @@ from urllib.parse import quote
 import msgspec
 
 from turnfold.errors import FormatError
+from turnfold.formats import heads
 from turnfold.formats.lines import clean, decode_line
 
-SQLITE_MAGIC = b"SQLite format 3\x00"
+SQLITE_MAGIC = heads.SQLITE_MAGIC
 UNREADABLE = "turnfold.unreadable"
 """Key of a line that stands for a record that could not be read."""
 DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
