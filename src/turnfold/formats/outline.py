@@ -1,0 +1,362 @@
+"""A conversation as a person reads it: turns, in them messages, in them text, reasoning, and tool calls with their results.
+
+What ``formats.html`` and ``formats.markdown`` say, in their own words. Pure; nothing is escaped here. A tool's result stands with its call, a
+result whose call is not there stands alone; each keeps the seq of its own message, so that a link to any message finds it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from turnfold.core.conversation import COMPACTION, CONTEXT, Conversation, ConversationEntry
+from turnfold.formats.loss import LossReport
+from turnfold.formats.phrases import data_size, one_line
+from turnfold.formats.wrapped import Wrapped, unwrap
+from turnfold.model.message import Message
+from turnfold.model.parts import AnyPart
+
+PICTURES: Final = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp", "image/avif": "avif"}
+"""Media that a page shows. SVG is a document of its own, which may hold anything."""
+BEFORE: Final = "Before the first message"
+OUTPUT: Final = "Output"
+"""Kind of the ``Data`` that a command which a person typed has printed."""
+WHOLE: Final = "Conversation"
+
+ENCRYPTED = "encrypted or signed reasoning"
+HIDDEN_MEDIA = "media that a page cannot show"
+DETAILS = "structured details of tool results"
+TOO_DEEP = "values that are nested too deeply to be written"
+
+
+class Text(msgspec.Struct, frozen=True):
+    """What somebody said. ``markup`` tells a model's Markdown from what was typed."""
+
+    text: str
+    markup: bool
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """A model's reasoning that can be read."""
+
+    text: str
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """An image; ``content`` is base64."""
+
+    mime_type: str
+    content: str
+    size_bytes: int
+    name: str | None = None
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A line about something that is not shown."""
+
+    text: str
+
+
+class Data(msgspec.Struct, frozen=True):
+    """Something of a source that has no counterpart: its kind, and its JSON."""
+
+    kind: str
+    text: str
+
+
+class Field(msgspec.Struct, frozen=True):
+    """An argument of a call; ``kind`` is ``text``, ``diff``, ``removed`` or ``added``."""
+
+    name: str
+    text: str
+    kind: str = "text"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a tool answered, in the message ``seq``."""
+
+    seq: int
+    pieces: Sequence[Text | Picture | Note | Data]
+    is_error: bool = False
+    exit_code: int | None = None
+
+    @property
+    def line_count(self) -> int:
+        """Lines of its text."""
+        return sum(piece.text.rstrip("\n").count("\n") + 1 for piece in self.pieces if isinstance(piece, Text | Data) and piece.text)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A tool call; ``result`` is None where none came. ``gist`` is its most telling argument on one line."""
+
+    name: str
+    gist: str
+    fields: Sequence[Field]
+    result: Result | None = None
+
+
+Block = Text | Reasoning | Picture | Note | Data | Call | Result
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One message: ``kind`` is ``user``, ``assistant``, ``tool``, ``context`` or ``compaction``."""
+
+    seq: int
+    at_us: int
+    kind: str
+    speaker: str
+    blocks: Sequence[Block]
+    model: str | None = None
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What a person asked, and everything up to the next time; ``number`` 0 is what came before the first."""
+
+    number: int
+    title: str
+    items: Sequence[Item]
+    tokens_count: int
+
+    @property
+    def call_count(self) -> int:
+        """Tool calls in it."""
+        return sum(isinstance(block, Call) for item in self.items for block in item.blocks)
+
+
+class Outline:
+    """Builds the turns of a conversation."""
+
+    def __init__(self, conversation: Conversation, losses: LossReport) -> None:
+        """Look through the conversation once, to find which result belongs to which call."""
+        self._entries = conversation.entries
+        self._losses = losses
+        self._results: dict[str, list[tuple[int, AnyPart]]] = {}
+        called: set[str] = set()
+        for entry in self._entries:
+            for part in entry.message.parts if entry.message is not None else ():
+                name = _call_id(part)
+                if name and part["type"] in {"tool_call", "server_tool_call"}:
+                    called.add(name)
+                elif name and name in called and part["type"] in {"tool_call_response", "server_tool_call_response"}:
+                    self._results.setdefault(name, []).append((entry.seq, part))
+        self._has_turns = any(entry.is_turn for entry in self._entries)
+        self._paired = {id(part) for found in self._results.values() for _, part in found}
+
+    def turns(self) -> list[Turn]:
+        """Return the turns, oldest first."""
+        groups: list[list[ConversationEntry]] = [[]]
+        for entry in self._entries:
+            if entry.is_turn and not all(_is_background(one) for one in groups[-1]):
+                context: list[ConversationEntry] = []  # what a tool said just before belongs to what was asked then
+                while _is_background(groups[-1][-1]):
+                    context.insert(0, groups[-1].pop())
+                groups.append(context)
+            groups[-1].append(entry)
+        return [self._turn(group, number) for number, group in enumerate(groups, int(any(one.is_turn for one in groups[0]))) if group]
+
+    def _turn(self, group: Sequence[ConversationEntry], number: int) -> Turn:
+        first = next((entry for entry in group if entry.is_turn), None)
+        title = (BEFORE if self._has_turns else WHOLE) if first is None or first.message is None else _title(first.message)
+        items = [item for entry in group if (item := self._item(entry)) is not None]
+        return Turn(number, title, items, sum(entry.usage.total_tokens for entry in group))
+
+    def _item(self, entry: ConversationEntry) -> Item | None:
+        kind, speaker = _speaker(entry)
+        message = entry.message
+        blocks: list[Block] = []
+        if message is not None:
+            wrapped = unwrap(message.text) if message.role == "user" else None
+            if wrapped is not None and wrapped.typed is None and kind == "user":
+                kind, speaker = "tool", "Output of a command"
+            blocks = self._blocks(message, entry.seq, wrapped, markup=kind in {"assistant", "compaction"})
+        if not blocks and kind != "compaction":
+            return None
+        return Item(entry.seq, entry.at_us, kind, speaker, blocks, message.model if message is not None else None)
+
+    def _blocks(self, message: Message, seq: int, wrapped: Wrapped | None, *, markup: bool) -> list[Block]:
+        out: list[Block] = []
+        if wrapped is not None:
+            typed, output = wrapped
+            out += [Text(typed, markup=False)] if typed else []
+            out += [Data(OUTPUT, output) if output else Note("No output.")] if output is not None else []
+        for part in message.parts:
+            if wrapped is not None and part["type"] == "text":
+                continue
+            block = self._block(part, seq, markup=markup)
+            last = out[-1] if out else None
+            if isinstance(block, Text) and isinstance(last, Text):  # a message's text may come in several parts
+                out[-1] = Text(f"{last.text}\n\n{block.text}", block.markup)
+            elif block is not None:
+                out.append(block)
+        return out
+
+    def _block(self, part: AnyPart, seq: int, *, markup: bool) -> Block | None:
+        kind = str(part["type"])
+        if kind in {"text", "refusal", "compaction"}:
+            text = part.get("content")
+            return Text(text, markup) if isinstance(text, str) and text.strip() else None
+        if kind == "reasoning":
+            return self._reasoning(part, seq)
+        if kind in {"tool_call", "server_tool_call"}:
+            return self._call(part, seq)
+        if kind in {"tool_call_response", "server_tool_call_response"}:
+            return None if id(part) in self._paired else self._result(part, seq)
+        if kind in {"blob", "uri", "file"}:
+            return self._media(part, seq)
+        native = part.get("native") if kind == "opaque" else msgspec.to_builtins(part)
+        label = native.get("type") if isinstance(native, dict) else None
+        return Data(label if isinstance(label, str) else kind, self._json(native, seq))
+
+    def _reasoning(self, part: AnyPart, seq: int) -> Block | None:
+        if part.get("encrypted") or part.get("signature"):
+            self._losses.add(ENCRYPTED, seq)
+        text = part.get("content") or "\n\n".join(line for line in part.get("summary") or () if isinstance(line, str))
+        return Reasoning(text) if isinstance(text, str) and text.strip() else None
+
+    # ---- tools -------------------------------------------------------------------------------------------------------------------------
+
+    def _call(self, part: AnyPart, seq: int) -> Call:
+        answered: Result | None = None
+        for at, found in self._results.get(_call_id(part), ()):
+            more = self._result(found, at)
+            answered = more if answered is None else msgspec.structs.replace(answered, pieces=[*answered.pieces, *more.pieces])
+        arguments = part.get("arguments")
+        if arguments is None:
+            arguments = part.get("server_tool_call") or part.get("arguments_raw")
+        fields = self._fields(arguments, seq)
+        return Call(str(part.get("name") or "tool"), gist(arguments), fields, answered)
+
+    def _fields(self, arguments: Any, seq: int) -> list[Field]:
+        if arguments is None or arguments == {}:
+            return []
+        if isinstance(arguments, Mapping):
+            return [Field(str(name), self._text(value, seq), _FIELD_KINDS.get(name, "text")) for name, value in arguments.items()]
+        text = self._text(arguments, seq)
+        return [Field("input", text, "diff" if text.startswith(("*** Begin Patch", "diff --git")) else "text")]
+
+    def _text(self, value: Any, seq: int) -> str:
+        return value if isinstance(value, str) else self._json(value, seq)
+
+    def _result(self, part: AnyPart, seq: int) -> Result:
+        response = part.get("response") if part["type"] == "tool_call_response" else part.get("server_tool_call_response")
+        if part.get("detail") is not None:
+            self._losses.add(DETAILS, seq)
+        exit_code = part.get("exit_code")
+        return Result(seq, list(self._pieces(response, seq)), bool(part.get("is_error")), exit_code if isinstance(exit_code, int) else None)
+
+    def _pieces(self, response: Any, seq: int) -> Iterable[Text | Picture | Note | Data]:
+        if isinstance(response, str):
+            if response.strip():
+                yield Text(response, markup=False)
+        elif isinstance(response, list) and response and all(isinstance(piece, dict) for piece in response):
+            for piece in response:
+                yield self._piece(piece, seq)
+        elif response is not None and response != []:
+            yield Data("json", self._json(response, seq))
+
+    def _piece(self, piece: dict[str, Any], seq: int) -> Text | Picture | Note | Data:
+        text = piece.get("content") if piece.get("type") == "text" else piece.get("text")
+        if isinstance(text, str):
+            return Text(text, markup=False)
+        if piece.get("type") in {"blob", "uri", "file"}:
+            return self._media(piece, seq)
+        return Data(str(piece.get("type") or "json"), self._json(piece, seq))
+
+    # ---- media and values --------------------------------------------------------------------------------------------------------------
+
+    def _media(self, part: AnyPart | Mapping[str, Any], seq: int) -> Picture | Note:
+        content, mime_type = part.get("content"), part.get("mime_type")
+        size_bytes = part.get("size_bytes")
+        if isinstance(content, str) and not isinstance(size_bytes, int):
+            size_bytes = len(content) * 3 // 4 - content[-2:].count("=")
+        name = part.get("filename")
+        if isinstance(content, str) and mime_type in PICTURES and _is_base64(content):
+            return Picture(str(mime_type), content, size_bytes or 0, name if isinstance(name, str) else None)
+        self._losses.add(HIDDEN_MEDIA, seq)
+        facts = [part.get("modality") or part["type"], mime_type, name, part.get("uri"), part.get("file_id")]
+        said = [fact for fact in facts if isinstance(fact, str) and fact]
+        return Note(f"Not shown: {', '.join([*said, *([data_size(size_bytes)] if isinstance(size_bytes, int) else [])])}")
+
+    def _json(self, value: Any, seq: int) -> str:
+        try:
+            return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        except (UnicodeEncodeError, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+            pass
+        try:
+            return json.dumps(value, default=str)  # half a surrogate pair, or a value of a caller's own type
+        except (ValueError, RecursionError):
+            self._losses.add(TOO_DEEP, seq)
+            return "(nested too deeply to be written)"
+
+
+_FIELD_KINDS: Final = {"old_string": "removed", "new_string": "added", "patch": "diff", "diff": "diff"}
+_TELLING: Final = ("command", "cmd", "pattern", "query", "file_path", "path", "filename", "url", "description", "prompt", "skill", "input")
+
+
+def gist(arguments: Any) -> str:
+    """Return the most telling argument of a call on one line; empty where there is none."""
+    if isinstance(arguments, str):
+        return one_line(_patched(arguments))
+    if not isinstance(arguments, Mapping):
+        return ""
+    for name in (*_TELLING, *arguments):
+        value = arguments.get(name)
+        if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+            value = value[-1] if name in {"command", "cmd"} else " ".join(value)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):  # questions, tasks, plans: by the first one
+            value = next((inner for inner in value[0].values() if isinstance(inner, str)), None)
+        if isinstance(value, str) and value.strip():
+            return one_line(value)
+    return ""
+
+
+def _patched(text: str) -> str:
+    """The files that a patch names, else the text."""
+    if not text.startswith("*** Begin Patch"):
+        return text
+    marks = ("*** Update File: ", "*** Add File: ", "*** Delete File: ")
+    names = [line[len(mark) :] for line in text.split("\n") for mark in marks if line.startswith(mark)]
+    return ", ".join(names) or text
+
+
+def _call_id(part: AnyPart) -> str:
+    name = part.get("id")
+    return name if isinstance(name, str) else ""
+
+
+def _is_base64(content: str) -> bool:
+    try:
+        return bool(binascii.a2b_base64(content.encode("ascii"), strict_mode=True))
+    except (binascii.Error, UnicodeEncodeError):
+        return False
+
+
+_ROLES: Final = {"user": "User", "assistant": "Assistant", "tool": "Tool", "system": "System", "developer": "Developer"}
+
+
+def _title(message: Message) -> str:
+    wrapped = unwrap(message.text)
+    return one_line((wrapped.typed if wrapped is not None else None) or message.text) or "(no text)"
+
+
+def _is_background(entry: ConversationEntry) -> bool:
+    return not entry.is_turn and entry.type != COMPACTION and _is_context(entry)
+
+
+def _is_context(entry: ConversationEntry) -> bool:
+    return entry.type == CONTEXT or entry.visibility == "model" or entry.message is None or entry.message.role in {"system", "developer"}
+
+
+def _speaker(entry: ConversationEntry) -> tuple[str, str]:
+    if entry.type == COMPACTION:
+        return "compaction", "Compaction"
+    message = entry.message
+    assert message is not None
+    role = _ROLES.get(message.role, message.role)
+    if _is_context(entry):
+        return "context", f"Context ({role.lower()})"
+    return message.role if message.role in {"user", "assistant"} else "tool", message.name or role
