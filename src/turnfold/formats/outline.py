@@ -173,6 +173,8 @@ class Outline:
             if wrapped is not None and wrapped.typed is None and kind == "user":
                 kind, speaker = "tool", "Output of a command"
             blocks = self._blocks(message, entry.seq, wrapped, markup=kind in {"assistant", "compaction"})
+            if message.ext.get("redacted"):
+                blocks.append(Note("This message was erased."))
         if not blocks and kind != "compaction":
             return None
         return Item(entry.seq, entry.at_us, kind, speaker, blocks, message.model if message is not None else None)
