@@ -127,6 +127,13 @@ def web(session: nox.Session) -> None:
     session.run("pytest", "-m", "browser", "tests/web", *session.posargs)
 
 
+@nox.session(default=False)
+def screenshots(session: nox.Session) -> None:
+    """Store pictures of exported pages in build/screenshots, to be looked at."""
+    _install(session, "web")
+    session.run("python", "-m", "tools.screenshots", *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation with warnings as errors and run its examples; the reference must be that of the code."""
