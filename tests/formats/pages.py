@@ -98,7 +98,7 @@ ALLOWED = {
     "figure": set(),
     "footer": set(),
     "h1": {"dir"},
-    "h2": {"id", "dir"},
+    "h2": {"id"},
     "head": set(),
     "header": {"class"},
     "hr": set(),

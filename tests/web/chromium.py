@@ -40,12 +40,12 @@ OVERFLOWING: Final = """() => {
 }"""
 """Elements that reach beyond the viewport, but for those in a box that scrolls by itself."""
 
-CLIPPED: Final = """() => [...document.body.querySelectorAll('*')].filter(one => {
+CLIPPED: Final = """() => [...document.body.querySelectorAll('*:not(.unseen)')].filter(one => {
   const style = getComputedStyle(one);
   return (['hidden', 'clip'].includes(style.overflowX) && one.scrollWidth > one.clientWidth + 1) ||
          (['hidden', 'clip'].includes(style.overflowY) && one.scrollHeight > one.clientHeight + 1 && one.clientHeight);
 }).map(one => one.outerHTML.slice(0, 100)).slice(0, 5)"""
-"""Elements that cut their content off."""
+"""Elements that cut their content off; ``unseen`` is text for screen readers alone, which stands on the page a second time."""
 
 ARTICLE_TEXTS: Final = """() => Object.fromEntries([...document.querySelectorAll('article')].map(one => {
   const addresses = [...one.querySelectorAll('a')].map(link => link.getAttribute('href'));

@@ -15,7 +15,7 @@ from tests.formats.pages import TEN_SESSIONS, conversation, everywhere, letters,
 from tests.formats.test_html import HOSTILE
 from tests.web.chromium import ARTICLE_TEXTS, CLIPPED, OVERFLOWING, UNFOLD
 from turnfold.core.conversation import Conversation
-from turnfold.formats.wrapped import unwrap
+from turnfold.formats.wrapped import image_caption, unwrap
 from turnfold.model.message import assistant, tool_call, tool_result, user
 from turnfold.model.parts import TextPart
 from turnfold.model.visible import visible
@@ -37,11 +37,15 @@ def said(made: Conversation, *, folded: bool) -> Iterator[tuple[int, str]]:
         made: The conversation.
         folded: With what the page folds: what tools told models, and the output of commands.
     """
+    before = ""
     for entry in made.entries:
+        before, after = entry.type, before
         if entry.message is None or (not folded and (entry.type != "message" or entry.visibility == "model")):
             continue
-        markup = entry.message.role == "assistant" or entry.type == "compaction"
-        for text in [part.content for part in entry.message.parts if isinstance(part, TextPart)]:
+        markup = entry.message.role == "assistant" or "compaction" in {entry.type, after}
+        for given in [part.content for part in entry.message.parts if isinstance(part, TextPart)]:
+            caption = image_caption(given)
+            text = given if caption is None else caption
             inner = None if markup else unwrap(text)
             shown = text if inner is None else f"{inner.typed or ''}\n{(inner.output or '') if folded else ''}"
             for line in visible(shown).split("\n"):

@@ -92,7 +92,7 @@ def _item(item: Item, losses: LossReport) -> str:
     head = f"{anchor}**{plain(one_line(item.speaker)) or 'Message'}**{model} · {f'{at} · ' if at else ''}#{item.seq}"
     blocks = [_block(block, item, losses) for block in item.blocks]
     if item.kind == "context":
-        return f"{head}\n\n{folded('Context that the tool added', *blocks)}"
+        return f"{head}\n\n{folded(_html(item.speaker), *blocks)}"
     if item.kind == "compaction":
         said = "The conversation was compacted here: the model went on with a summary of what stands above."
         return "\n\n".join([head, said, *([folded("Summary", *blocks)] if blocks else [])])

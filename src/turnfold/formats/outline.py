@@ -16,13 +16,15 @@ import msgspec
 from turnfold.core.conversation import COMPACTION, CONTEXT, Conversation, ConversationEntry
 from turnfold.formats.loss import LossReport
 from turnfold.formats.phrases import data_size, one_line
-from turnfold.formats.wrapped import Wrapped, unwrap
+from turnfold.formats.wrapped import Wrapped, image_caption, unwrap
 from turnfold.model.message import Message
-from turnfold.model.parts import AnyPart
+from turnfold.model.parts import AnyPart, TextPart
 
 PICTURES: Final = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp", "image/avif": "avif"}
 """Media that a page shows. SVG is a document of its own, which may hold anything."""
 BEFORE: Final = "Before the first message"
+SUMMARY: Final = "Summary"
+"""Speaker of what stands for the messages before a compaction."""
 OUTPUT: Final = "Output"
 """Kind of the ``Data`` that a command which a person typed has printed."""
 WHOLE: Final = "Conversation"
@@ -152,7 +154,7 @@ class Outline:
         for entry in self._entries:
             if entry.is_turn and not all(_is_background(one) for one in groups[-1]):
                 context: list[ConversationEntry] = []  # what a tool said just before belongs to what was asked then
-                while _is_background(groups[-1][-1]):
+                while _is_background(groups[-1][-1]) and groups[-1][-2].type != COMPACTION:  # the summary stays with its compaction
                     context.insert(0, groups[-1].pop())
                 groups.append(context)
             groups[-1].append(entry)
@@ -161,18 +163,23 @@ class Outline:
     def _turn(self, group: Sequence[ConversationEntry], number: int) -> Turn:
         first = next((entry for entry in group if entry.is_turn), None)
         title = (BEFORE if self._has_turns else WHOLE) if first is None or first.message is None else _title(first.message)
-        items = [item for entry in group if (item := self._item(entry)) is not None]
+        items: list[Item] = []
+        before: ConversationEntry | None = None
+        for entry in group:
+            item = self._item(entry, is_summary=before is not None and _goes_on(before, entry))
+            items += [] if item is None else [item]
+            before = entry
         return Turn(number, title, items, sum(entry.usage.total_tokens for entry in group))
 
-    def _item(self, entry: ConversationEntry) -> Item | None:
-        kind, speaker = _speaker(entry)
+    def _item(self, entry: ConversationEntry, *, is_summary: bool) -> Item | None:
+        kind, speaker = ("context", SUMMARY) if is_summary else _speaker(entry)
         message = entry.message
         blocks: list[Block] = []
         if message is not None:
             wrapped = unwrap(message.text) if message.role == "user" else None
             if wrapped is not None and wrapped.typed is None and kind == "user":
                 kind, speaker = "tool", "Output of a command"
-            blocks = self._blocks(message, entry.seq, wrapped, markup=kind in {"assistant", "compaction"})
+            blocks = self._blocks(message, entry.seq, wrapped, markup=is_summary or kind in {"assistant", "compaction"})
             if message.ext.get("redacted"):
                 blocks.append(Note("This message was erased."))
         if not blocks and kind != "compaction":
@@ -189,6 +196,8 @@ class Outline:
             if wrapped is not None and part["type"] == "text":
                 continue
             block = self._block(part, seq, markup=markup)
+            if isinstance(block, Text) and not markup and (caption := image_caption(block.text)) is not None:
+                block = Note(caption) if caption else None
             last = out[-1] if out else None
             if isinstance(block, Text) and isinstance(last, Text):  # a message's text may come in several parts
                 out[-1] = Text(f"{last.text}\n\n{block.text}", block.markup)
@@ -297,6 +306,7 @@ class Outline:
 
 _FIELD_KINDS: Final = {"old_string": "removed", "new_string": "added", "patch": "diff", "diff": "diff"}
 _TELLING: Final = ("command", "cmd", "pattern", "query", "file_path", "path", "filename", "url", "description", "prompt", "skill", "input")
+_UNTELLING: Final = frozenset({"type", "id", "status", "name"})
 
 
 def gist(arguments: Any) -> str:
@@ -305,12 +315,14 @@ def gist(arguments: Any) -> str:
         return one_line(_patched(arguments))
     if not isinstance(arguments, Mapping):
         return ""
-    for name in (*_TELLING, *arguments):
+    for name in (*_TELLING, *(name for name in arguments if name not in _UNTELLING)):
         value = arguments.get(name)
         if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
             value = value[-1] if name in {"command", "cmd"} else " ".join(value)
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):  # questions, tasks, plans: by the first one
-            value = next((inner for inner in value[0].values() if isinstance(inner, str)), None)
+            value = value[0]
+        if isinstance(value, Mapping):
+            value = next((inner for key, inner in value.items() if isinstance(inner, str) and key not in _UNTELLING), None)
         if isinstance(value, str) and value.strip():
             return one_line(value)
     return ""
@@ -342,7 +354,14 @@ _ROLES: Final = {"user": "User", "assistant": "Assistant", "tool": "Tool", "syst
 
 def _title(message: Message) -> str:
     wrapped = unwrap(message.text)
-    return one_line((wrapped.typed if wrapped is not None else None) or message.text) or "(no text)"
+    texts = [part.content for part in message.parts if isinstance(part, TextPart)]
+    text = " ".join(text for text in texts if image_caption(text) is None)
+    return one_line((wrapped.typed if wrapped is not None else None) or text) or "(no text)"
+
+
+def _goes_on(before: ConversationEntry, entry: ConversationEntry) -> bool:
+    """Whether an entry is the summary that a tool gave the model after a compaction, as a message of its own."""
+    return before.type == COMPACTION and before.message is None and entry.message is not None and _is_background(entry)
 
 
 def _is_background(entry: ConversationEntry) -> bool:

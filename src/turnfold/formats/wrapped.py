@@ -1,4 +1,4 @@
-"""Takes off the tags that tools put around commands and their output, where a user's message is made of nothing else."""
+"""Takes off the tags that tools put around commands, their output and images, where a user's text is made of nothing else."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ def unwrap(text: str) -> Wrapped | None:
     if place == 0 or text[place:].strip():
         return None
     return Wrapped(" ".join(said) if seen & _SAID else None, "\n".join(printed) if seen & _OUTPUT else None)
+
+
+_IMAGE = re.compile(r'<image(?: name=\[([^\]\n]{0,200})\])?(?: path="([^"\n]{0,2000})")?>|</image>')
+
+
+def image_caption(text: str) -> str | None:
+    """Return what a text says that is only the tag around an image: its name and path, empty for the closing tag; None for other text."""
+    found = _IMAGE.fullmatch(text.strip())
+    return None if found is None else ", ".join(said for said in found.groups() if said)

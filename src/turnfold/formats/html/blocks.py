@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from turnfold.formats.html.escaping import esc
-from turnfold.formats.html.prose import diff, prose, typed, verbatim
+from turnfold.formats.html.prose import coloured, prose, typed, verbatim
 from turnfold.formats.outline import OUTPUT, PICTURES, Block, Call, Data, Field, Item, Note, Picture, Reasoning, Result, Text
-from turnfold.formats.phrases import counted, data_size, moment
+from turnfold.formats.phrases import counted, data_size, moment, one_line
 
 SHORT_CHARS_MAX: Final = 120
 """An argument up to this length stands on its name's line."""
@@ -33,7 +33,8 @@ class Renderer:
         if item.kind == "compaction":
             body = self._compaction(item, body)
         elif item.kind in FOLDED_KINDS:
-            body = fold(f'<span class="tool">{esc(item.speaker)}</span> {_extent(item)}', body)
+            first = next((one_line(block.text, 80) for block in item.blocks if isinstance(block, Text)), "")
+            body = fold(f'<span class="what">{esc(item.speaker)}</span> <span class="preview">{esc(first)}</span> {_extent(item)}', body)
         heading = "" if item.kind in FOLDED_KINDS else _heading(item)
         css = f"{esc(item.kind)}{' on' if goes_on else ''}"
         return f'<article class="{css}"{anchor} aria-label="{esc(item.speaker)}, message {item.seq}">{heading}{body}</article>\n'
@@ -44,7 +45,7 @@ class Renderer:
             case Text():
                 return f'<div class="prose">{prose(block.text)}</div>' if block.markup else typed(block.text)
             case Reasoning(text):
-                return fold(f'<span class="tool">Reasoning</span> {meta(lines_in(text))}', f'<div class="prose">{prose(text)}</div>')
+                return fold(f'<span class="what">Reasoning</span> {meta(lines_in(text))}', f'<div class="prose">{prose(text)}</div>')
             case Picture():
                 return _picture(block, item.seq)
             case Note(text):
@@ -52,11 +53,11 @@ class Renderer:
             case Data(kind, text) if kind == OUTPUT and text.count("\n") < OUTPUT_LINES_MAX:
                 return verbatim(text, kind)
             case Data(kind, text):
-                return fold(f'<span class="tool">{esc(kind)}</span> {meta(lines_in(text))}', verbatim(text, kind))
+                return fold(f'<span class="what">{esc(kind)}</span> {meta(lines_in(text))}', verbatim(text, kind))
             case Call():
                 return self._call(block)
             case Result():
-                label = '<span class="tool">Result</span> ' + _outcome(block)
+                label = '<span class="what">Result</span> ' + _outcome(block)
                 return fold(label, self._result(block, "Result", with_anchor=block.seq != item.seq))
             case _:
                 assert_never(block)
@@ -67,7 +68,7 @@ class Renderer:
         body = _fields(call.fields)
         if call.result is not None:
             body += self._result(call.result, f"Result of {call.name}", with_anchor=True)
-        return fold(f'<span class="tool">{esc(call.name)}</span>{gist} {outcome}', body)
+        return fold(f'<span class="what">{esc(call.name)}</span>{gist} {outcome}', body)
 
     def _result(self, result: Result, label: str, *, with_anchor: bool) -> str:
         anchor = self._anchor(result.seq) if with_anchor else ""
@@ -76,7 +77,7 @@ class Renderer:
 
     def _compaction(self, item: Item, body: str) -> str:
         said = "The conversation was compacted here: the model went on with a summary of what stands above."
-        return f'<p class="note">{said}</p>' + (fold(f'<span class="tool">Summary</span> {_extent(item)}', body) if body else "")
+        return f'<p class="note">{said}</p>' + (fold(f'<span class="what">Summary</span> {_extent(item)}', body) if body else "")
 
     def _anchor(self, seq: int) -> str:
         if seq in self._anchors:
@@ -135,14 +136,20 @@ def _outcome(result: Result) -> str:
 def _fields(fields: Sequence[Field]) -> str:
     if not fields:
         return ""
-    return f'<dl class="fields">{"".join(f"<div><dt>{esc(field.name)}</dt><dd>{_value(field)}</dd></div>" for field in fields)}</dl>'
+    return f'<dl class="fields">{"".join(_field(field) for field in fields)}</dl>'
 
 
-def _value(field: Field) -> str:
+def _field(field: Field) -> str:
+    short = field.kind == "text" and len(field.text) <= SHORT_CHARS_MAX and "\n" not in field.text
+    if short:
+        value = f"<code>{esc(field.text)}</code>" if field.text else '<span class="meta">empty</span>'
+        return f'<div class="short"><dt>{esc(field.name)}</dt><dd>{value}</dd></div>'
+    return f"<div><dt>{esc(field.name)}</dt><dd>{_long_value(field)}</dd></div>"
+
+
+def _long_value(field: Field) -> str:
     if field.kind == "diff":
-        return f'<pre class="data">\n{diff(field.text)}</pre>'
-    if field.kind == "text" and len(field.text) <= SHORT_CHARS_MAX and "\n" not in field.text:
-        return f"<code>{esc(field.text)}</code>" if field.text else '<span class="meta">empty</span>'
+        return coloured(field.text, field.name)
     return verbatim(field.text, field.name, {"removed": " del", "added": " add"}.get(field.kind, ""))
 
 
@@ -152,7 +159,7 @@ def _piece(piece: Text | Picture | Note | Data, seq: int, label: str) -> str:
     if isinstance(piece, Note):
         return f'<p class="note">{esc(piece.text)}</p>'
     if isinstance(piece, Text) and piece.text.startswith(("diff --git ", "--- a/")):
-        return f'<pre class="data">\n{diff(piece.text)}</pre>'
+        return coloured(piece.text, label)
     return verbatim(piece.text, label)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from turnfold.formats.html.escaping import esc
+from turnfold.formats.phrases import one_line
 from turnfold.formats.prose import (
     Block,
     Break,
@@ -26,6 +27,8 @@ from turnfold.formats.prose import (
 
 DIFF_LINES_MAX: Final = 5_000
 """Lines of a diff that are coloured; a longer one is plain."""
+SCROLL_LINES_MIN: Final = 40
+"""From this many lines on a text scrolls in a box of its own."""
 _DIFF_CLASSES: Final = {"+": "add", "-": "del", "@": "hunk"}
 
 
@@ -41,7 +44,19 @@ def typed(text: str) -> str:
 
 def verbatim(text: str, label: str, css: str = "") -> str:
     """Return a text in its own lines, wrapped where it is too wide."""
-    return f'<pre class="data{css}" aria-label="{esc(label)}">\n{esc(text)}</pre>'
+    return f"<pre{_box(text, label, css)}>\n{esc(text)}</pre>"
+
+
+def coloured(text: str, label: str) -> str:
+    """Return a diff in its own lines."""
+    return f"<pre{_box(text, label)}>\n{diff(text)}</pre>"
+
+
+def _box(text: str, label: str, css: str = "") -> str:
+    """The attributes of a box; a long one scrolls in itself, so that the keyboard must reach it."""
+    if text.count("\n") < SCROLL_LINES_MIN and len(text) < SCROLL_LINES_MIN * 80:
+        return f' class="data{css}"'
+    return f' class="data long{css}" tabindex="0" role="group" aria-label="{esc(one_line(label))}"'
 
 
 def diff(text: str) -> str:

@@ -21,13 +21,15 @@ main:focus { outline: none; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 1rem; top: 1rem; padding: .5rem 1rem; background: var(--paper); border: 1px solid var(--line); z-index: 1; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .25rem 0 .75rem; }
-h2 { font-size: 1.15rem; line-height: 1.35; margin: 0; }
+@media (max-width: 30rem) { h1 { font-size: 1.3rem; } }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+h2 { font-size: 1.05rem; line-height: 1.35; margin: 0; }
 code, pre { font-family: var(--mono); font-size: .84rem; tab-size: 4; }
 .facts { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: 0; font-size: .875rem; }
 .facts div { display: flex; gap: .4rem; min-width: 0; }
 dt { color: var(--soft); white-space: nowrap; }
 .fields dt { white-space: normal; }
-summary .meta, .bad { white-space: nowrap; }
+.bad, summary .meta { white-space: nowrap; }
 dd { margin: 0; min-width: 0; }
 .top { border-bottom: 1px solid var(--line); padding-bottom: 1rem; }
 nav { padding: 1rem 0; font-size: .875rem; }
@@ -48,7 +50,7 @@ article.on { margin: .25rem 0; }
 article:target, .result:target { outline: 2px solid var(--accent); outline-offset: 4px; border-radius: 4px; }
 .who { display: flex; justify-content: space-between; gap: 1rem; font-size: .8125rem; }
 .name { font-weight: 600; }
-.meta, .when, .when a, .label, .note, figcaption { color: var(--soft); font-size: .8125rem; font-weight: 400; }
+.meta, .preview, .when, .when a, .label, .note, figcaption { color: var(--soft); font-size: .8125rem; font-weight: 400; }
 .when { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .when a { text-decoration: none; }
 .when a:hover { text-decoration: underline; }
@@ -70,6 +72,7 @@ hr { border: 0; border-top: 1px solid var(--line); margin: 1rem 0; width: 6rem; 
 pre { margin: .4rem 0; padding: .6rem .75rem; background: var(--tint); border: 1px solid var(--line); border-radius: 6px; line-height: 1.45; }
 pre.code { overflow-x: auto; overflow-wrap: normal; }
 pre.data { white-space: pre-wrap; }
+pre.long { max-height: 36rem; overflow: auto; }
 pre .add, pre.add { background: var(--add); color: var(--add-ink); }
 pre .del, pre.del { background: var(--del); color: var(--del-ink); }
 pre .hunk { color: var(--soft); }
@@ -80,11 +83,13 @@ th { background: var(--tint); }
 details { margin: .3rem 0; border: 1px solid var(--line); border-radius: 6px; font-size: .9rem; }
 summary { padding: .3rem .7rem; cursor: pointer; border-radius: 6px; }
 summary:hover { background: var(--tint); }
-.tool { font-weight: 600; }
+.what { font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; font-size: .8125rem; }
 .inside { padding: .2rem .8rem .6rem; border-top: 1px solid var(--line); }
 .fields { margin: .3rem 0; }
 .fields > div { margin: .3rem 0; }
+.fields > .short { display: flex; flex-wrap: wrap; gap: 0 .6rem; align-items: baseline; }
+.fields > .short dt { margin: 0; }
 .fields dt, .label { font-size: .8125rem; margin: .4rem 0 .1rem; }
 figure { margin: .6rem 0; }
 img { max-width: 100%; height: auto; max-height: 40rem; border: 1px solid var(--line); border-radius: 6px; background: #fff; }
@@ -99,7 +104,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: .5rem
 @media print {
   html { font-size: 10pt; } body { max-width: none; padding: 0; }
   nav, .skip { display: none; }
-  pre, pre.code { white-space: pre-wrap; overflow-wrap: anywhere; overflow: visible; }
+  pre, pre.code, pre.long { white-space: pre-wrap; overflow-wrap: anywhere; overflow: visible; max-height: none; }
   .table { overflow: visible; } table { overflow-wrap: anywhere; }
   h1, h2, .h, .who, .label, dt, summary { break-after: avoid; } img, tr { break-inside: avoid; }
   details:not([open]) > summary::after { content: " (folded)"; color: var(--soft); }

@@ -48,7 +48,7 @@ def _page(conversation: Conversation, losses: LossReport) -> Iterator[str]:
     yield '<main id="content" tabindex="-1">\n'
     if conversation.system_prompt:
         prompt = conversation.system_prompt
-        yield fold(f'<span class="tool">System prompt</span> {meta(lines_in(prompt))}', typed(prompt))
+        yield fold(f'<span class="what">System prompt</span> {meta(lines_in(prompt))}', typed(prompt))
     renderer = Renderer()
     for turn in turns:
         yield _turn_head(turn)
@@ -115,10 +115,11 @@ def _turn_head(turn: Turn) -> str:
         said.append(counted(turn.call_count, "tool call"))
     if turn.tokens_count > 0:
         said.append(counted(turn.tokens_count, "token"))
-    number = f'<span class="number">{turn.number}</span> ' if turn.number else ""
+    title = esc(one_line(turn.title, 90))
+    heading = f'Turn {turn.number}<span class="unseen">: <span dir="auto">{title}</span></span>' if turn.number else title
     return (
         f'<section class="turn" aria-labelledby="turn-{turn.number}">\n'
-        f'<h2 id="turn-{turn.number}" dir="auto">{number}{esc(one_line(turn.title, 90))}</h2>\n'
+        f'<h2 id="turn-{turn.number}">{heading}</h2>\n'
         f'<p class="extent">{at}{" · " if at else ""}{" · ".join(said)}</p>\n'
     )
 
