@@ -45,7 +45,7 @@ nav h2 { font-size: .875rem; color: var(--soft); }
 .turn { border-top: 1px solid var(--line); padding-top: 1rem; margin-top: 1.75rem; }
 .turn:first-child { border-top: 0; margin-top: 0; }
 .extent { color: var(--soft); font-size: .8125rem; margin: .1rem 0 .75rem; }
-article { position: relative; margin: .75rem 0; }
+article { margin: .75rem 0; }
 article.on { margin: .25rem 0; }
 article:target, .result:target { outline: 2px solid var(--accent); outline-offset: 4px; border-radius: 4px; }
 .who { display: flex; justify-content: space-between; gap: 1rem; font-size: .8125rem; }
@@ -103,7 +103,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: .5rem
   main { padding-top: 1rem; } }
 @media print {
   html { font-size: 10pt; } body { max-width: none; padding: 0; }
-  nav, .skip { display: none; }
+  nav, .skip { display: none; } .unseen { position: static; overflow: visible; clip-path: none; font-weight: 400; }
   pre, pre.code, pre.long { white-space: pre-wrap; overflow-wrap: anywhere; overflow: visible; max-height: none; }
   .table { overflow: visible; } table { overflow-wrap: anywhere; }
   h1, h2, .h, .who, .label, dt, summary { break-after: avoid; } img, tr { break-inside: avoid; }
