@@ -43,7 +43,7 @@ BREAKING = [
     "&lt;&#96;&#x60;",
     "$x$ $$y$$",
 ]
-OURS = re.compile(r"<details><summary>(?:[^<>]|</?(?:b|code)>)*</summary>\n?|</details>\n?|<!-- -->\n?")
+OURS = re.compile(r"""<details><summary>(?:<a id="seq-\d+"></a>)?(?:[^<>]|</?(?:b|code)>)*</summary>\n?|</details>\n?|<!-- -->\n?""")
 ANCHOR = re.compile(r'<a id="seq-\d+">|</a>')
 
 
@@ -123,6 +123,15 @@ def test_images_are_named_with_their_size_and_counted() -> None:
     text = written("markdown", conversation([user(["Look", BlobPart("image", "image/png", PNG)])]), losses)
     assert "*Image: image/png, 40 B*" in text
     assert losses.counts == {"images (named in the text)": 1}
+
+
+def test_a_run_of_one_speaker_has_one_heading_line_and_every_message_its_anchor() -> None:
+    made = conversation(
+        [user("Go"), tool_call("a", "A"), tool_result("a", "1"), tool_call("b", "B"), tool_result("b", "2"), assistant("x")]
+    )
+    text = written("markdown", made)
+    assert text.count("**Assistant**") == 1
+    assert re.findall(r'<a id="seq-(\d+)"></a>', text) == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_calls_are_folded_with_their_results() -> None:

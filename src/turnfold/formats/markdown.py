@@ -38,6 +38,7 @@ from turnfold.model.visible import visible
 
 PICTURES_LEFT_OUT = "images (named in the text)"
 
+_FOLD: Final = "<details><summary>"
 _MARKS = re.compile(r"[\\`*_\[\]<>|~&$!]")
 _LINE_START = re.compile(r"^([#+=-]|\d{1,9}(?=[.)]))")
 _TICKS = re.compile(r"`+")
@@ -62,10 +63,13 @@ def _page(conversation: Conversation, losses: LossReport) -> Iterator[str]:
     yield "\n".join(f"- **{name}:** {plain(value)}" for name, value in facts(conversation))
     if conversation.system_prompt:
         yield folded("<b>System prompt</b>", fenced(conversation.system_prompt))
+    renderer = _Renderer(losses)
     for turn in turns:
         yield _turn_head(turn)
+        previous: Item | None = None
         for item in turn.items:
-            yield _item(item, losses)
+            yield renderer.item(item, previous)
+            previous = item
     if not turns:
         yield "There are no messages on this branch."
     if conversation.children:
@@ -85,65 +89,87 @@ def _turn_head(turn: Turn) -> str:
     return f"## {number}{plain(one_line(turn.title, 90))}\n\n{' · '.join(one for one in said if one)}"
 
 
-def _item(item: Item, losses: LossReport) -> str:
-    model = f" ({plain(one_line(item.model))})" if item.model else ""
-    at = moment(item.at_us)[11:19]
-    anchor = f'<a id="seq-{item.seq}"></a>'
-    head = f"{anchor}**{plain(one_line(item.speaker)) or 'Message'}**{model} · {f'{at} · ' if at else ''}#{item.seq}"
-    blocks = [_block(block, item, losses) for block in item.blocks]
-    if item.kind == "context":
-        return f"{head}\n\n{folded(_html(item.speaker), *blocks)}"
-    if item.kind == "compaction":
-        said = "The conversation was compacted here: the model went on with a summary of what stands above."
-        return "\n\n".join([head, said, *([folded("Summary", *blocks)] if blocks else [])])
-    return "\n\n".join([head, *blocks])
+class _Renderer:
+    """Renders items; remembers which anchors are given, since one message may answer several calls."""
 
+    def __init__(self, losses: LossReport) -> None:
+        self._losses = losses
+        self._anchors: set[int] = set()
 
-def _block(block: Block, item: Item, losses: LossReport) -> str:
-    match block:
-        case Text(text, markup):
-            return prose(text) if markup else quoted(typed(text))
-        case Reasoning(text):
-            return folded("Reasoning", quoted(prose(text)))
-        case Picture():
-            return _picture(block, item.seq, losses)
-        case Note(text):
-            return plain(text)
-        case Data(kind, text):
-            return folded(f"{_html(kind)}", fenced(text))
-        case Call():
-            return _call(block, losses)
-        case Result():
-            return folded(f"<b>Result</b> {_outcome(block)}", *_pieces(block, losses))
-        case _:
-            assert_never(block)
+    def item(self, item: Item, previous: Item | None) -> str:
+        """Return a message; one that goes on where the one before stopped has no heading line, else long runs of calls drown in them."""
+        anchor = self._anchor(item.seq)
+        if item.kind == "context":
+            return folded(f"{anchor}{_html(item.speaker)}", *(self._block(block, item) for block in item.blocks))
+        goes_on = previous is not None and (previous.kind, previous.speaker, previous.model) == (item.kind, item.speaker, item.model)
+        blocks = [self._block(block, item) for block in item.blocks]
+        if item.kind == "compaction":
+            said = "The conversation was compacted here: the model went on with a summary of what stands above."
+            blocks = [said, *([folded("Summary", *blocks)] if blocks else [])]
+        if goes_on and blocks and blocks[0].startswith(_FOLD):
+            return "\n\n".join([_FOLD + anchor + blocks[0].removeprefix(_FOLD), *blocks[1:]])
+        if goes_on:
+            return "\n\n".join([anchor, *blocks])
+        model = f" ({plain(one_line(item.model))})" if item.model else ""
+        at = moment(item.at_us)[11:19]
+        head = f"{anchor}**{plain(one_line(item.speaker)) or 'Message'}**{model} · {f'{at} · ' if at else ''}#{item.seq}"
+        return "\n\n".join([head, *blocks])
 
+    def _block(self, block: Block, item: Item) -> str:
+        match block:
+            case Text(text, markup):
+                return prose(text) if markup else quoted(typed(text))
+            case Reasoning(text):
+                return folded("Reasoning", quoted(prose(text)))
+            case Picture():
+                return self._picture(block, item.seq)
+            case Note(text):
+                return plain(text)
+            case Data(kind, text):
+                return folded(_html(kind), fenced(text))
+            case Call():
+                return self._call(block)
+            case Result():
+                return folded(f"{self._anchor(block.seq)}<b>Result</b> {_outcome(block)}", *self._pieces(block))
+            case _:
+                assert_never(block)
 
-def _call(call: Call, losses: LossReport) -> str:
-    gist = f" <code>{_html(call.gist)}</code>" if call.gist else ""
-    outcome = "no result" if call.result is None else _outcome(call.result)
-    body: list[str] = []
-    for field in call.fields:
-        name = f"**{plain(one_line(field.name))}:**"
-        if field.kind == "text" and "\n" not in field.text and len(field.text) <= 120:
-            body.append(f"{name} {code(field.text)}")
-        else:
-            body += [name, fenced(field.text, "diff" if field.kind == "diff" else "")]
-    if call.result is not None:
-        body += ["**Error**" if call.result.is_error else "**Result**", *_pieces(call.result, losses)]
-    return folded(f"<b>{_html(call.name)}</b>{gist} {outcome}", *body)
+    def _call(self, call: Call) -> str:
+        gist = f" <code>{_html(call.gist)}</code>" if call.gist else ""
+        outcome = "no result" if call.result is None else _outcome(call.result)
+        body: list[str] = []
+        for field in call.fields:
+            name = f"**{plain(one_line(field.name))}:**"
+            if field.kind == "text" and "\n" not in field.text and len(field.text) <= 120:
+                body.append(f"{name} {code(field.text)}")
+            else:
+                body += [name, fenced(field.text, "diff" if field.kind == "diff" else "")]
+        if call.result is not None:
+            said = "**Error**" if call.result.is_error else "**Result**"
+            body += [f"{self._anchor(call.result.seq)}{said}", *self._pieces(call.result)]
+        return folded(f"<b>{_html(call.name)}</b>{gist} {outcome}", *body)
 
+    def _pieces(self, result: Result) -> Iterator[str]:
+        for piece in result.pieces:
+            if isinstance(piece, Picture):
+                yield self._picture(piece, result.seq)
+            elif isinstance(piece, Note):
+                yield plain(piece.text)
+            else:
+                yield fenced(piece.text)
+        if not result.pieces:
+            yield "No output."
 
-def _pieces(result: Result, losses: LossReport) -> Iterator[str]:
-    for piece in result.pieces:
-        if isinstance(piece, Picture):
-            yield _picture(piece, result.seq, losses)
-        elif isinstance(piece, Note):
-            yield plain(piece.text)
-        else:
-            yield fenced(piece.text)
-    if not result.pieces:
-        yield "No output."
+    def _picture(self, picture: Picture, seq: int) -> str:
+        self._losses.add(PICTURES_LEFT_OUT, seq)
+        name = f"{picture.name}, " if picture.name else ""
+        return f"*Image: {plain(one_line(name))}{picture.mime_type}, {data_size(picture.size_bytes)}*"
+
+    def _anchor(self, seq: int) -> str:
+        if seq in self._anchors:
+            return ""
+        self._anchors.add(seq)
+        return f'<a id="seq-{seq}"></a>'
 
 
 def _outcome(result: Result) -> str:
@@ -151,12 +177,6 @@ def _outcome(result: Result) -> str:
     if result.is_error:
         return f"failed, {said}"
     return said if result.exit_code in {None, 0} else f"exit {result.exit_code}, {said}"
-
-
-def _picture(picture: Picture, seq: int, losses: LossReport) -> str:
-    losses.add(PICTURES_LEFT_OUT, seq)
-    name = f"{picture.name}, " if picture.name else ""
-    return f"*Image: {plain(one_line(name))}{picture.mime_type}, {data_size(picture.size_bytes)}*"
 
 
 # ---- containment -----------------------------------------------------------------------------------------------------------------------
@@ -196,7 +216,7 @@ def fenced(text: str, language: str = "") -> str:
 def folded(summary: str, *blocks: str) -> str:
     """Return blocks that a forge folds; the summary is one line of HTML."""
     inner = "\n\n".join(blocks)
-    return f"<details><summary>{summary}</summary>\n\n{inner}\n\n</details>"
+    return f"{_FOLD}{summary}</summary>\n\n{inner}\n\n</details>"
 
 
 def quoted(text: str) -> str:

@@ -12,6 +12,7 @@ STYLE: Final = """
   :root { --paper: #14171b; --ink: #e4e7eb; --soft: #a3adb8; --line: #363d46; --tint: #1d2227; --accent: #7db4ff; --user: #1a2940;
     --bad: #ff9d94; --add: #12301c; --add-ink: #9fe0b0; --del: #3a1a1a; --del-ink: #ffb3ad; --mark: #463a12; } }
 @media print { :root { color-scheme: light; } }
+@page { margin: 16mm 14mm; }
 * { box-sizing: border-box; }
 html { font: 100%/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; scroll-padding-top: 1rem; }
 body { margin: 0 auto; padding: 1rem; max-width: 78rem; background: var(--paper); color: var(--ink); overflow-wrap: anywhere; }
