@@ -12,22 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.pages import letters
-from turnfold.formats.prose import (
-    Break,
-    Code,
-    CodeBlock,
-    Emphasis,
-    Heading,
-    Link,
-    ListBlock,
-    Paragraph,
-    Quote,
-    Rule,
-    Strong,
-    Table,
-    inlines,
-    parse,
-)
+from turnfold.formats.prose import CodeBlock, Heading, ListBlock, Paragraph, Quote, Rule, Table, parse
+from turnfold.formats.spans import Break, Code, Emphasis, Link, Strong, inlines
 
 
 def words(tree: Any) -> str:

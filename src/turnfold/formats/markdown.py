@@ -18,22 +18,8 @@ from turnfold.formats.loss import LossReport
 from turnfold.formats.outline import Block, Call, Data, Item, Note, Outline, Picture, Reasoning, Result, Text, Turn
 from turnfold.formats.phrases import counted, data_size, facts, moment, one_line, title_of
 from turnfold.formats.prose import Block as ProseBlock
-from turnfold.formats.prose import (
-    Break,
-    Code,
-    CodeBlock,
-    Emphasis,
-    Heading,
-    Inlines,
-    Link,
-    ListBlock,
-    Paragraph,
-    Quote,
-    Rule,
-    Strong,
-    Table,
-    parse,
-)
+from turnfold.formats.prose import CodeBlock, Heading, ListBlock, Paragraph, Quote, Rule, Table, parse
+from turnfold.formats.spans import Break, Code, Emphasis, Inlines, Link, Strong
 from turnfold.model.visible import visible
 
 PICTURES_LEFT_OUT = "images (named in the text)"

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from turnfold.core.conversation import COMPACTION, CONTEXT, Conversation, ConversationEntry
+from turnfold.formats.arguments import FIELD_KINDS, gist, outlined
 from turnfold.formats.loss import LossReport
 from turnfold.formats.phrases import data_size, one_line
 from turnfold.formats.wrapped import Wrapped, image_caption, unwrap
@@ -245,12 +246,15 @@ class Outline:
         if arguments is None or arguments == {}:
             return []
         if isinstance(arguments, Mapping):
-            return [Field(str(name), self._text(value, seq), _FIELD_KINDS.get(name, "text")) for name, value in arguments.items()]
+            return [Field(str(name), self._text(value, seq), FIELD_KINDS.get(name, "text")) for name, value in arguments.items()]
         text = self._text(arguments, seq)
         return [Field("input", text, "diff" if text.startswith(("*** Begin Patch", "diff --git")) else "text")]
 
     def _text(self, value: Any, seq: int) -> str:
-        return value if isinstance(value, str) else self._json(value, seq)
+        if isinstance(value, str):
+            return value
+        lines = outlined(value) if isinstance(value, list | Mapping) else None
+        return self._json(value, seq) if lines is None else "\n".join(lines)
 
     def _result(self, part: AnyPart, seq: int) -> Result:
         response = part.get("response") if part["type"] == "tool_call_response" else part.get("server_tool_call_response")
@@ -302,39 +306,6 @@ class Outline:
         except (ValueError, RecursionError):
             self._losses.add(TOO_DEEP, seq)
             return "(nested too deeply to be written)"
-
-
-_FIELD_KINDS: Final = {"old_string": "removed", "new_string": "added", "patch": "diff", "diff": "diff"}
-_TELLING: Final = ("command", "cmd", "pattern", "query", "file_path", "path", "filename", "url", "description", "prompt", "skill", "input")
-_UNTELLING: Final = frozenset({"type", "id", "status", "name"})
-
-
-def gist(arguments: Any) -> str:
-    """Return the most telling argument of a call on one line; empty where there is none."""
-    if isinstance(arguments, str):
-        return one_line(_patched(arguments))
-    if not isinstance(arguments, Mapping):
-        return ""
-    for name in (*_TELLING, *(name for name in arguments if name not in _UNTELLING)):
-        value = arguments.get(name)
-        if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-            value = value[-1] if name in {"command", "cmd"} else " ".join(value)
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):  # questions, tasks, plans: by the first one
-            value = value[0]
-        if isinstance(value, Mapping):
-            value = next((inner for key, inner in value.items() if isinstance(inner, str) and key not in _UNTELLING), None)
-        if isinstance(value, str) and value.strip():
-            return one_line(value)
-    return ""
-
-
-def _patched(text: str) -> str:
-    """The files that a patch names, else the text."""
-    if not text.startswith("*** Begin Patch"):
-        return text
-    marks = ("*** Update File: ", "*** Add File: ", "*** Delete File: ")
-    names = [line[len(mark) :] for line in text.split("\n") for mark in marks if line.startswith(mark)]
-    return ", ".join(names) or text
 
 
 def _call_id(part: AnyPart) -> str:

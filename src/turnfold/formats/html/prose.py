@@ -7,23 +7,8 @@ from typing import Final, assert_never
 
 from turnfold.formats.html.escaping import esc
 from turnfold.formats.phrases import one_line
-from turnfold.formats.prose import (
-    Block,
-    Break,
-    Code,
-    CodeBlock,
-    Emphasis,
-    Heading,
-    Inlines,
-    Link,
-    ListBlock,
-    Paragraph,
-    Quote,
-    Rule,
-    Strong,
-    Table,
-    parse,
-)
+from turnfold.formats.prose import Block, CodeBlock, Heading, ListBlock, Paragraph, Quote, Rule, Table, parse
+from turnfold.formats.spans import Break, Code, Emphasis, Inlines, Link, Strong
 
 DIFF_LINES_MAX: Final = 5_000
 """Lines of a diff that are coloured; a longer one is plain."""
