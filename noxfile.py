@@ -124,7 +124,7 @@ def web(session: nox.Session) -> None:
     if not any(shutil.which(name) for name in (named, "chromium-browser", "google-chrome")):
         session.skip("there is no Chromium; install one (Debian: chromium, poppler-utils) or name it with TURNFOLD_CHROMIUM")
     _install(session, "web")
-    session.run("pytest", "-m", "browser", "tests/web", *session.posargs)
+    session.run("pytest", "-q", "-n", "2", "-m", "browser", "tests/web", *session.posargs)
 
 
 @nox.session(default=False)

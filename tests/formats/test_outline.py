@@ -98,6 +98,12 @@ def test_the_tags_around_an_image_become_its_caption() -> None:
     assert turn.title == "Look"
 
 
+def test_what_nobody_typed_is_not_the_users() -> None:
+    made = entries(entry(1, user("Go"), is_turn=True), entry(2, user("[Request interrupted by user]")))
+    (turn,) = turns_of(made)
+    assert [(item.kind, item.speaker) for item in turn.items] == [("user", "User"), ("tool", "Added by the tool")]
+
+
 def test_an_erased_message_says_so() -> None:
     (turn,) = turns_of(conversation([Message("user", [], ext={"redacted": True})]))
     assert turn.items == [Item(1, AT_US + 1_000_000, "user", "User", [Note("This message was erased.")])]

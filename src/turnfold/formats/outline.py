@@ -180,6 +180,8 @@ class Outline:
             wrapped = unwrap(message.text) if message.role == "user" else None
             if wrapped is not None and wrapped.typed is None and kind == "user":
                 kind, speaker = "tool", "Output of a command"
+            elif kind == "user" and self._has_turns and not entry.is_turn:  # an interruption, a task that ended
+                kind, speaker = "tool", "Added by the tool"
             blocks = self._blocks(message, entry.seq, wrapped, markup=is_summary or kind in {"assistant", "compaction"})
             if message.ext.get("redacted"):
                 blocks.append(Note("This message was erased."))
