@@ -9,7 +9,7 @@ import pytest
 
 from turnfold.errors import FormatError, NotSupported
 from turnfold.formats.codex import CodexFormat
-from turnfold.formats.registry import Formats, detect, formats, get_format
+from turnfold.formats.registry import BUILT_IN, Formats, detect, formats, get_format
 
 
 class Other(CodexFormat):
@@ -33,17 +33,17 @@ class Point:
 
 
 def test_names_and_the_error_for_an_unknown_one() -> None:
-    assert formats().names() == ["claude-code", "codex"]
+    assert {"claude-code", "codex", "openai", "openai-jsonl"} <= set(formats().names())
     assert get_format("codex").name == "codex"
     assert get_format("claude").name == "claude-code"
     with pytest.raises(NotSupported) as caught:
         get_format("word")
-    assert caught.value.hint == "one of claude-code, codex"
+    assert caught.value.hint == f"one of {', '.join(formats().names())}"
 
 
 def test_entry_points_add_formats_and_cannot_replace_built_in_ones(tmp_path: Path) -> None:
     known = Formats([Point("other"), Point("codex")])
-    assert known.names() == ["claude-code", "codex", "other"]
+    assert known.names() == sorted([*BUILT_IN, "other"])
     assert not isinstance(known.get("codex"), Other)
     (tmp_path / "x").write_bytes(b"OTHER\n")
     found = known.detect(tmp_path / "x")

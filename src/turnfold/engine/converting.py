@@ -12,7 +12,7 @@ from turnfold.engine.bundle import family
 from turnfold.engine.reading import read_all
 from turnfold.errors import NotFound
 from turnfold.formats.base import Writer
-from turnfold.formats.loss import LossReport
+from turnfold.formats.loss import OTHER_BRANCHES, LossReport
 from turnfold.model.event import MAIN, Event
 from turnfold.model.parts import AnyPart, BlobPart, ToolResultPart
 from turnfold.model.session import Head, SessionKey
@@ -43,6 +43,8 @@ def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, 
     for entry in entries:
         if entry.message is not None:
             media.fill(entry.message.parts, entry.seq)
+        if entry.data is not None and "replacement" in entry.data:
+            entry.data["replacement"] = media.filled(entry.data["replacement"], entry.seq)
     children = [
         store.get_session(child, owner=owner).info for child in family(store, key.tenant, key.session_id, owner=owner) if child != key
     ]
@@ -70,18 +72,18 @@ class _Media:
             if isinstance(part, BlobPart) and part.content is None and part.blob_ref is not None:
                 part.content = self._read(part.blob_ref, seq)
             elif isinstance(part, ToolResultPart):
-                part.response = self._filled(part.response, seq)
-                part.detail = self._filled(part.detail, seq)
+                part.response = self.filled(part.response, seq)
+                part.detail = self.filled(part.detail, seq)
 
-    def _filled(self, value: Any, seq: int) -> Any:
+    def filled(self, value: Any, seq: int) -> Any:
         if isinstance(value, list):
-            return [self._filled(item, seq) for item in value]
+            return [self.filled(item, seq) for item in value]
         if isinstance(value, dict):
             ref = value.get("blob_ref")
             if value.get("type") == "blob" and isinstance(ref, str) and value.get("content") is None:
                 rest = {name: item for name, item in value.items() if name != "blob_ref"}
                 return {**rest, "content": self._read(ref, seq)}
-            return {name: self._filled(item, seq) for name, item in value.items()}
+            return {name: self.filled(item, seq) for name, item in value.items()}
         return value
 
     def _read(self, ref: str, seq: int) -> str | None:
@@ -101,5 +103,5 @@ def convert(writer: Writer, conversation: Conversation, losses: LossReport) -> I
     """Write a conversation, and count what concerns the whole session whatever the format."""
     others = [name for name in conversation.branches if name != conversation.branch]
     if others:
-        losses.add("other branches", count=len(others))
+        losses.add(OTHER_BRANCHES, count=len(others))
     yield from writer.write(conversation, losses)

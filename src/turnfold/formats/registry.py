@@ -23,11 +23,26 @@ GROUP = "turnfold.formats"
 BUILT_IN = {
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "openai": "turnfold.formats.lists:openai",
+    "openai-jsonl": "turnfold.formats.lists:openai_lines",
+    "openai-responses": "turnfold.formats.lists:openai_responses",
+    "openai-responses-jsonl": "turnfold.formats.lists:openai_responses_lines",
+    "anthropic": "turnfold.formats.lists:anthropic",
+    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
+    "vercel": "turnfold.formats.lists:vercel",
+    "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
+    "langchain": "turnfold.formats.lists:langchain",
+    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {
     "html": "turnfold.formats.html:HtmlWriter",
     "markdown": "turnfold.formats.markdown:MarkdownWriter",
+    "openai": "turnfold.formats.writers.chat:OpenAiWriter",
+    "openai-responses": "turnfold.formats.writers.responses:ResponsesWriter",
+    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
+    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
+    "otel": "turnfold.formats.writers.otel:OtelWriter",
 }
 """Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}
@@ -65,6 +80,11 @@ class Formats:
         found: Format | None = self._readers.get(ALIASES.get(name, name))
         if found is None:
             raise NotSupported(f"there is no format {name!r} to read", hint=f"one of {', '.join(self.names())}", format=name)
+        return found
+
+    def find(self, name: str) -> Format | None:
+        """Return the format of that name to read, None where there is none (any more)."""
+        found: Format | None = self._readers.get(ALIASES.get(name, name))
         return found
 
     def writer(self, name: str) -> Writer:

@@ -16,9 +16,11 @@ import msgspec
 from turnfold.codec.parts import take_out
 from turnfold.codec.residual import cut
 from turnfold.formats.base import Line, Projected
-from turnfold.formats.codex.fields import count_of, list_of, name_of, numbers_of, object_of, text_of, usage_of
-from turnfold.formats.codex.items import Parts, is_typed, message_of, output_of, slim
+from turnfold.formats.codex.fields import numbers_of, usage_of
+from turnfold.formats.codex.items import is_typed, message_of
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of
 from turnfold.formats.lines import blank, decode_line, opaque, parse_at, title_of
+from turnfold.formats.responses import Parts, output_of, slim
 from turnfold.model.event import NewEvent, Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import ToolResultPart
@@ -320,7 +322,7 @@ class CodexReader:
         moved: Parts = [] if parts is None else parts
         if native:
             rest = {key: value for key, value in data.items() if key != "type"}
-            slimmed = slim(rest, moved)
+            slimmed = slim(rest, moved) if b'"data:' in line.data else rest
             data = slimmed if kind is None else {"kind": kind, **slimmed}
         source, more = cut(line.data, data)
         turn = run if run is not None else data.get("turn_id")
