@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.formats.pages import TEN_SESSIONS, Page, conversation, corpus_conversation, everywhere, letters, session_path, written
 from turnfold.formats.loss import LossReport
-from turnfold.model.message import Message, assistant, tool_call, tool_result, user
+from turnfold.model.message import Message, assistant, decode_message, tool_call, tool_result, user
 from turnfold.model.parts import BlobPart, OpaquePart, ReasoningPart, TextPart, ToolResultPart, UriPart
 from turnfold.model.visible import visible
 
@@ -133,6 +135,32 @@ def test_arguments_of_any_kind_can_be_written(value: object) -> None:
         for _ in range(5_000):
             value = {"deep": value}
     Page(written("html", conversation([tool_call("c", "T", {"v": value}), tool_result("c", value)]))).check()
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {}, [{}], "x", 10**40, [["deep"]], {"type": []}])
+def test_parts_and_pieces_with_values_of_any_kind_are_shown(odd: object) -> None:
+    pieces = [
+        {"type": odd, "text": odd},
+        {"type": "blob", "mime_type": odd, "content": odd, "size_bytes": odd, "filename": odd, "uri": odd},
+    ]
+    parts = [
+        {"type": "text", "content": odd},
+        {"type": "tool_call", "id": odd, "name": odd},
+        {"kind": odd},
+        {"type": "blob", "content": odd},
+    ]
+    message = decode_message(json.dumps({"role": "assistant", "parts": parts}).encode())
+    page = Page(written("html", conversation([message, tool_result("c", pieces), tool_result("d", odd)])))
+    page.check()
+    assert Page(written("html", conversation([user("a"), message]))).counts["details"] >= 1 or odd == "x"
+
+
+def test_calls_and_results_that_share_one_id_cost_linear_time() -> None:
+    messages = [message for _ in range(3_000) for message in (tool_call("same", "T", {"a": 1}), tool_result("same", "r"))]
+    begun = time.perf_counter()
+    page = Page(written("html", conversation([*messages, *[tool_result("same", "r") for _ in range(3_000)]])))
+    assert page.counts["pre"] == 6_000
+    assert time.perf_counter() - begun < 20  # it takes half a second
 
 
 def test_typed_text_keeps_its_lines_and_marks_and_a_models_text_is_rendered() -> None:

@@ -53,10 +53,15 @@ def load_page(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Loa
 
 
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+def complaints() -> list[str]:
+    """Give the list of what pages asked for and complained of."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Any, complaints: list[str]) -> Iterator[Callable[..., Any]]:
     """Give what opens a file in a context of its own; at the end the page must have asked for nothing and complained of nothing."""
     contexts: list[Any] = []
-    complaints: list[str] = []
 
     def open_in(path: Path, *, width: int = 1280, fragment: str = "", **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)

@@ -167,3 +167,19 @@ def test_a_hostile_text_runs_and_loads_nothing(open_page: Any, axe_source: str, 
     assert page.evaluate("document.scripts.length + document.images.length + document.styleSheets.length") == 1
     assert page.evaluate(OVERFLOWING) == []
     assert violations(page, axe_source) == []
+
+
+FAULTY = """<!DOCTYPE html><html><head><title>x</title></head><body>
+<p style="width: 4000px">wide</p><p style="overflow: hidden; height: 9px">cut<br>off</p><img src="http://127.0.0.1:9/x.png">
+<p style="color: #999; background: #fff">pale</p><script>undefined_name()</script></body></html>"""
+
+
+def test_the_checks_see_what_is_wrong(open_page: Any, axe_source: str, complaints: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "faulty.html"
+    path.write_text(FAULTY, encoding="utf-8")
+    page = open_page(path)
+    assert [line[:8] for line in page.evaluate(OVERFLOWING)] == ["the page", "<p style"]
+    assert len(page.evaluate(CLIPPED)) == 1
+    assert {line.split(":")[0] for line in violations(page, axe_source)} >= {"image-alt", "color-contrast", "html-has-lang"}
+    assert {line.split()[0] for line in complaints} == {"asked", "error:", "console:"}
+    complaints.clear()

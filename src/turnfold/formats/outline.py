@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -19,10 +19,26 @@ from turnfold.formats.loss import LossReport
 from turnfold.formats.phrases import data_size, one_line
 from turnfold.formats.wrapped import Wrapped, image_caption, unwrap
 from turnfold.model.message import Message
-from turnfold.model.parts import AnyPart, TextPart
+from turnfold.model.parts import (
+    AnyPart,
+    BlobPart,
+    CompactionPart,
+    FilePart,
+    OpaquePart,
+    ReasoningPart,
+    RefusalPart,
+    ServerToolCallPart,
+    ServerToolResultPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    UriPart,
+)
 
 PICTURES: Final = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp", "image/avif": "avif"}
 """Media that a page shows. SVG is a document of its own, which may hold anything."""
+SIZE_BYTES_MAX: Final = 2**63
+"""What says to be larger says nonsense."""
 BEFORE: Final = "Before the first message"
 SUMMARY: Final = "Summary"
 """Speaker of what stands for the messages before a compaction."""
@@ -32,6 +48,7 @@ WHOLE: Final = "Conversation"
 
 ENCRYPTED = "encrypted or signed reasoning"
 HIDDEN_MEDIA = "media that a page cannot show"
+CITATIONS = "citations"
 DETAILS = "structured details of tool results"
 TOO_DEEP = "values that are nested too deeply to be written"
 
@@ -102,7 +119,8 @@ class Call(msgspec.Struct, frozen=True):
     result: Result | None = None
 
 
-Block = Text | Reasoning | Picture | Note | Data | Call | Result
+_ResultPart: TypeAlias = ToolResultPart | ServerToolResultPart
+Block: TypeAlias = Text | Reasoning | Picture | Note | Data | Call | Result
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -134,20 +152,20 @@ class Outline:
     """Builds the turns of a conversation."""
 
     def __init__(self, conversation: Conversation, losses: LossReport) -> None:
-        """Look through the conversation once, to find which result belongs to which call."""
+        """Look through the conversation once, to find which result belongs to which call: to the latest one of its id."""
         self._entries = conversation.entries
         self._losses = losses
-        self._results: dict[str, list[tuple[int, AnyPart]]] = {}
-        called: set[str] = set()
+        self._results: dict[int, list[tuple[int, _ResultPart]]] = {}
+        self._paired: set[int] = set()
+        latest: dict[str, int] = {}
         for entry in self._entries:
             for part in entry.message.parts if entry.message is not None else ():
-                name = _call_id(part)
-                if name and part["type"] in {"tool_call", "server_tool_call"}:
-                    called.add(name)
-                elif name and name in called and part["type"] in {"tool_call_response", "server_tool_call_response"}:
-                    self._results.setdefault(name, []).append((entry.seq, part))
+                if isinstance(part, ToolCallPart | ServerToolCallPart) and part.id:
+                    latest[part.id] = id(part)
+                elif isinstance(part, ToolResultPart | ServerToolResultPart) and part.id in latest:
+                    self._results.setdefault(latest[part.id], []).append((entry.seq, part))
+                    self._paired.add(id(part))
         self._has_turns = any(entry.is_turn for entry in self._entries)
-        self._paired = {id(part) for found in self._results.values() for _, part in found}
 
     def turns(self) -> list[Turn]:
         """Return the turns, oldest first."""
@@ -209,40 +227,42 @@ class Outline:
         return out
 
     def _block(self, part: AnyPart, seq: int, *, markup: bool) -> Block | None:
-        kind = str(part["type"])
-        if kind in {"text", "refusal", "compaction"}:
-            text = part.get("content")
-            return Text(text, markup) if isinstance(text, str) and text.strip() else None
-        if kind == "reasoning":
-            return self._reasoning(part, seq)
-        if kind in {"tool_call", "server_tool_call"}:
-            return self._call(part, seq)
-        if kind in {"tool_call_response", "server_tool_call_response"}:
-            return None if id(part) in self._paired else self._result(part, seq)
-        if kind in {"blob", "uri", "file"}:
-            return self._media(part, seq)
-        native = part.get("native") if kind == "opaque" else msgspec.to_builtins(part)
-        label = native.get("type") if isinstance(native, dict) else None
-        return Data(label if isinstance(label, str) else kind, self._json(native, seq))
+        match part:
+            case TextPart() | RefusalPart() | CompactionPart():
+                if isinstance(part, TextPart) and part.citations:
+                    self._losses.add(CITATIONS, seq, len(part.citations))
+                return Text(part.content, markup) if part.content and part.content.strip() else None
+            case ReasoningPart():
+                return self._reasoning(part, seq)
+            case ToolCallPart() | ServerToolCallPart():
+                return self._call(part, seq)
+            case ToolResultPart() | ServerToolResultPart():
+                return None if id(part) in self._paired else self._result(part, seq)
+            case BlobPart() | UriPart() | FilePart():
+                return self._media(part, seq)
+            case OpaquePart(native):
+                label = native.get("type") if isinstance(native, dict) else None
+                return Data(_word(label, "opaque"), self._json(native, seq))
+            case _:
+                return Data(_word(part.get("type"), "part"), self._json(part, seq))
 
-    def _reasoning(self, part: AnyPart, seq: int) -> Block | None:
-        if part.get("encrypted") or part.get("signature"):
+    def _reasoning(self, part: ReasoningPart, seq: int) -> Block | None:
+        if part.encrypted or part.signature:
             self._losses.add(ENCRYPTED, seq)
-        text = part.get("content") or "\n\n".join(line for line in part.get("summary") or () if isinstance(line, str))
-        return Reasoning(text) if isinstance(text, str) and text.strip() else None
+        text = part.content or "\n\n".join(part.summary or ())
+        return Reasoning(text) if text.strip() else None
 
     # ---- tools -------------------------------------------------------------------------------------------------------------------------
 
-    def _call(self, part: AnyPart, seq: int) -> Call:
-        answered: Result | None = None
-        for at, found in self._results.get(_call_id(part), ()):
-            more = self._result(found, at)
-            answered = more if answered is None else msgspec.structs.replace(answered, pieces=[*answered.pieces, *more.pieces])
-        arguments = part.get("arguments")
-        if arguments is None:
-            arguments = part.get("server_tool_call") or part.get("arguments_raw")
-        fields = self._fields(arguments, seq)
-        return Call(str(part.get("name") or "tool"), gist(arguments), fields, answered)
+    def _call(self, part: ToolCallPart | ServerToolCallPart, seq: int) -> Call:
+        found = [self._result(answer, at) for at, answer in self._results.get(id(part), ())]
+        pieces = [piece for result in found for piece in result.pieces]
+        answered = msgspec.structs.replace(found[0], pieces=pieces) if found else None
+        if isinstance(part, ServerToolCallPart):
+            arguments = part.server_tool_call
+        else:
+            arguments = part.arguments_raw if part.arguments is None else part.arguments
+        return Call(part.name or "tool", gist(arguments), self._fields(arguments, seq), answered)
 
     def _fields(self, arguments: Any, seq: int) -> list[Field]:
         if arguments is None or arguments == {}:
@@ -258,12 +278,12 @@ class Outline:
         lines = outlined(value) if isinstance(value, list | Mapping) else None
         return self._json(value, seq) if lines is None else "\n".join(lines)
 
-    def _result(self, part: AnyPart, seq: int) -> Result:
-        response = part.get("response") if part["type"] == "tool_call_response" else part.get("server_tool_call_response")
-        if part.get("detail") is not None:
+    def _result(self, part: _ResultPart, seq: int) -> Result:
+        if isinstance(part, ServerToolResultPart):
+            return Result(seq, list(self._pieces(part.server_tool_call_response, seq)))
+        if part.detail is not None:
             self._losses.add(DETAILS, seq)
-        exit_code = part.get("exit_code")
-        return Result(seq, list(self._pieces(response, seq)), bool(part.get("is_error")), exit_code if isinstance(exit_code, int) else None)
+        return Result(seq, list(self._pieces(part.response, seq)), bool(part.is_error), part.exit_code)
 
     def _pieces(self, response: Any, seq: int) -> Iterable[Text | Picture | Note | Data]:
         if isinstance(response, str):
@@ -276,25 +296,26 @@ class Outline:
             yield Data("json", self._json(response, seq))
 
     def _piece(self, piece: dict[str, Any], seq: int) -> Text | Picture | Note | Data:
-        text = piece.get("content") if piece.get("type") == "text" else piece.get("text")
+        kind = _word(piece.get("type"), "json")
+        text = piece.get("content") if kind == "text" else piece.get("text")
         if isinstance(text, str):
             return Text(text, markup=False)
-        if piece.get("type") in {"blob", "uri", "file"}:
-            return self._media(piece, seq)
-        return Data(str(piece.get("type") or "json"), self._json(piece, seq))
+        return self._media(piece, seq) if kind in {"blob", "uri", "file"} else Data(kind, self._json(piece, seq))
 
     # ---- media and values --------------------------------------------------------------------------------------------------------------
 
     def _media(self, part: AnyPart | Mapping[str, Any], seq: int) -> Picture | Note:
-        content, mime_type = part.get("content"), part.get("mime_type")
+        content, mime_type = part.get("content"), _word(part.get("mime_type"), "")
         size_bytes = part.get("size_bytes")
-        if isinstance(content, str) and not isinstance(size_bytes, int):
+        if not isinstance(size_bytes, int) or not 0 <= size_bytes < SIZE_BYTES_MAX:
+            size_bytes = None
+        if isinstance(content, str) and size_bytes is None:
             size_bytes = len(content) * 3 // 4 - content[-2:].count("=")
         name = part.get("filename")
         if isinstance(content, str) and mime_type in PICTURES and _is_base64(content):
-            return Picture(str(mime_type), content, size_bytes or 0, name if isinstance(name, str) else None)
+            return Picture(mime_type, content, size_bytes or 0, name if isinstance(name, str) else None)
         self._losses.add(HIDDEN_MEDIA, seq)
-        facts = [part.get("modality") or part["type"], mime_type, name, part.get("uri"), part.get("file_id")]
+        facts = [part.get("modality") or part.get("type"), mime_type, name, part.get("uri"), part.get("file_id")]
         said = [fact for fact in facts if isinstance(fact, str) and fact]
         return Note(f"Not shown: {', '.join([*said, *([data_size(size_bytes)] if isinstance(size_bytes, int) else [])])}")
 
@@ -310,9 +331,8 @@ class Outline:
             return "(nested too deeply to be written)"
 
 
-def _call_id(part: AnyPart) -> str:
-    name = part.get("id")
-    return name if isinstance(name, str) else ""
+def _word(value: Any, otherwise: str) -> str:
+    return value if isinstance(value, str) and value else otherwise
 
 
 def _is_base64(content: str) -> bool:
