@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from turnfold.formats.lists.peek import peek
-from turnfold.formats.registry import SNIFF_BYTES, formats
+from turnfold.formats.registry import BUILT_IN, SNIFF_BYTES, formats
 
 USER = {"role": "user", "content": "hi"}
 CHAT = [
@@ -100,7 +100,7 @@ def test_broken_and_deep_heads_show_nothing(head: bytes) -> None:
 
 
 def test_lists_claim_no_file_of_another_tool(shared_dir: Path) -> None:
-    listed = [formats().get(name) for name in formats().names() if name.startswith(("openai", "anthropic", "vercel", "langchain"))]
+    listed = [formats().get(name) for name, place in BUILT_IN.items() if place.startswith("turnfold.formats.lists:")]
     assert len(listed) == 10
     files = [path for path in (shared_dir / "data").rglob("*.json*") if path.is_file()]
     assert len(files) >= 60

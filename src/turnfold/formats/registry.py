@@ -21,18 +21,32 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
+    "adk": "turnfold.formats.databases.adk:AdkFormat",
+    "aider": "turnfold.formats.aider:AiderFormat",
+    "amp": "turnfold.formats.amp:AmpFormat",
+    "anthropic": "turnfold.formats.lists:anthropic",
+    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "copilot": "turnfold.formats.copilot:CopilotFormat",
+    "gemini": "turnfold.formats.gemini:GeminiFormat",
+    "gemini-json": "turnfold.formats.gemini:GeminiDocumentFormat",
+    "goose": "turnfold.formats.databases.goose:GooseFormat",
+    "goose-jsonl": "turnfold.formats.databases.goose:GooseLinesFormat",
+    "grok": "turnfold.formats.grok:GrokFormat",
+    "kimi": "turnfold.formats.kimi:KimiFormat",
+    "langchain": "turnfold.formats.lists:langchain",
+    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
+    "langgraph": "turnfold.formats.databases.langgraph:LangGraphFormat",
     "openai": "turnfold.formats.lists:openai",
+    "openai-agents": "turnfold.formats.databases.openai_agents:OpenAIAgentsFormat",
     "openai-jsonl": "turnfold.formats.lists:openai_lines",
     "openai-responses": "turnfold.formats.lists:openai_responses",
     "openai-responses-jsonl": "turnfold.formats.lists:openai_responses_lines",
-    "anthropic": "turnfold.formats.lists:anthropic",
-    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
+    "opencode": "turnfold.formats.databases.opencode:OpenCodeFormat",
+    "pi": "turnfold.formats.pi:PiFormat",
     "vercel": "turnfold.formats.lists:vercel",
     "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
-    "langchain": "turnfold.formats.lists:langchain",
-    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {

@@ -5,14 +5,14 @@ Source: ``response_item`` payloads as counted in real rollouts (transcripts spec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from turnfold.codec.parts import take_out
-from turnfold.formats.fields import list_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import arguments_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.media import Parts, data_url, media
 from turnfold.model.message import ROLES, Message
 from turnfold.model.parts import (
     BlobPart,
@@ -29,10 +29,8 @@ from turnfold.model.parts import (
     UriPart,
 )
 
-Parts = list[tuple[str, bytes]]
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-data_url = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*);base64,", re.ASCII)
 _RESPONSE_PARTS = frozenset({"input_text", "output_text", "text", "input_image", "input_audio", "input_file", "computer_screenshot"})
 
 
@@ -77,11 +75,7 @@ def _file(modality: str, block: dict[str, Any]) -> Part:
 
 def media_of(modality: str, url: str, detail: Any = None) -> Part:
     """Return media at an address, or inside it where it is a data URL."""
-    ext = {"detail": detail} if isinstance(detail, str) and detail else {}
-    match = data_url.match(url)
-    if match is None:
-        return UriPart(modality, url, ext=ext)
-    return BlobPart(modality, match[1], url[match.end() :], ext=ext)
+    return media(modality, url, {"detail": detail} if isinstance(detail, str) and detail else None)
 
 
 def output_of(value: Any, out: Parts) -> Any:
@@ -92,23 +86,6 @@ def output_of(value: Any, out: Parts) -> Any:
     holder = Message("tool", [content_part(block) for block in blocks])
     out += take_out(holder)
     return msgspec.to_builtins(holder.parts)
-
-
-def slim(value: Any, out: Parts) -> Any:
-    """Return a native payload with its over-long data URLs out of line: ``{"type": "blob", …}`` in their place."""
-    if isinstance(value, str):
-        if value.startswith("data:") and data_url.match(value):
-            holder = Message("tool", [media_of("image", value)])
-            moved = take_out(holder)
-            if moved:
-                out += moved
-                return msgspec.to_builtins(holder.parts[0])
-        return value
-    if isinstance(value, list):
-        return [slim(item, out) for item in value]
-    if isinstance(value, dict):
-        return {key: slim(item, out) for key, item in value.items()}
-    return value
 
 
 def _message(item: dict[str, Any]) -> Message | None:
@@ -130,17 +107,8 @@ def _reasoning(item: dict[str, Any]) -> Message:
 
 def _function_call(item: dict[str, Any]) -> Message:
     raw = item.get("arguments")
-    arguments, kept = arguments_of(raw) if isinstance(raw, str) else (raw, None)
+    arguments, kept = arguments_of(raw)
     return _call(item, text_of(item.get("name")), arguments, kept)
-
-
-def arguments_of(raw: str) -> tuple[Any, str | None]:
-    """Parse a call's arguments; the source's string is kept where writing them again would not give it back."""
-    try:
-        value = _decode(raw)
-        return value, None if _encode(value).decode() == raw else raw
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        return None, raw
 
 
 def _call(item: dict[str, Any], name: str, arguments: Any, raw: str | None = None, kind: str = "json") -> Message:

@@ -1,4 +1,4 @@
-"""What a rollout says in its own way: token numbers."""
+"""What only rollouts have: exit codes inside outputs, and token counts."""
 
 from __future__ import annotations
 

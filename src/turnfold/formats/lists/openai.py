@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import arguments_of, count_of, list_of, object_of, text_of, text_or_none
 from turnfold.formats.lists.shape import Items, Place, Said, at_of, response_of, texts_of
-from turnfold.formats.responses import arguments_of, media_of
+from turnfold.formats.responses import media_of
 from turnfold.model.message import Message
 from turnfold.model.parts import (
     BlobPart,

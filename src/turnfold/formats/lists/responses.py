@@ -8,6 +8,7 @@ from turnfold.formats import responses
 from turnfold.formats.fields import list_of, text_of, text_or_none
 from turnfold.formats.lists.openai import usage_of
 from turnfold.formats.lists.shape import Items, Place, Said, at_of
+from turnfold.formats.media import Parts
 from turnfold.model.message import ROLES
 from turnfold.model.parts import ToolResultPart
 
@@ -39,7 +40,7 @@ class ResponsesShape:
         message = responses.message_of(full)
         if message is None:
             return None
-        out: responses.Parts = []
+        out: Parts = []
         for part in message.parts:
             if type(part) is ToolResultPart:
                 part.response = responses.output_of(part.response, out)
