@@ -23,15 +23,15 @@ TEN_SESSIONS = (
     "claude-code/cipher-box-12f1f541",
     "claude-code/spotter/258c7280",
     "claude-code/context-ev-51723c80",
-    "claude-code/cli-2026-01-15",
     "claude-code/generated/2.1.200/1cb3",
     "claude-code/agent-sessions",
     "codex/agentv-019ed99c",
-    "codex/agentv-019ed836",
     "codex/agentv-019f36b8",
     "codex/generated/0.155.0/rollout",
+    "other/copilot-cli/small",
+    "other/kimi/assistant_tools",
 )
-"""Sessions of the corpus with images, compactions, subagents, branches, long results and 2,300 lines."""
+"""Sessions of four tools with images, compactions, subagents, branches, long results and 2,300 lines."""
 
 
 def session_path(shared_dir: Path, name: str) -> Path:

@@ -87,7 +87,7 @@ class _Renderer:
         anchor = self._anchor(item.seq)
         if item.kind == "context":
             return folded(f"{anchor}{_html(item.speaker)}", *(self._block(block, item) for block in item.blocks))
-        goes_on = previous is not None and (previous.kind, previous.speaker, previous.model) == (item.kind, item.speaker, item.model)
+        goes_on = item.goes_on(previous)
         blocks = [self._block(block, item) for block in item.blocks]
         if item.kind == "compaction":
             said = "The conversation was compacted here: the model went on with a summary of what stands above."

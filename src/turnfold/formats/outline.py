@@ -133,6 +133,12 @@ class Item(msgspec.Struct, frozen=True):
     blocks: Sequence[Block]
     model: str | None = None
 
+    def goes_on(self, previous: Item | None) -> bool:
+        """Whether the same speaker goes on after ``previous``; some tools name the model only here and there."""
+        if previous is None or (previous.kind, previous.speaker) != (self.kind, self.speaker):
+            return False
+        return self.model is None or previous.model is None or self.model == previous.model
+
 
 class Turn(msgspec.Struct, frozen=True):
     """What a person asked, and everything up to the next time; ``number`` 0 is what came before the first."""

@@ -27,7 +27,6 @@ class Renderer:
 
     def item(self, item: Item, previous: Item | None) -> str:
         """Return one message as an article; one of the same speaker as the one before goes without its name."""
-        goes_on = previous is not None and (previous.kind, previous.speaker, previous.model) == (item.kind, item.speaker, item.model)
         anchor = self._anchor(item.seq)
         body = "".join(self.block(block, item) for block in item.blocks)
         if item.kind == "compaction":
@@ -36,7 +35,7 @@ class Renderer:
             first = next((one_line(block.text, 80) for block in item.blocks if isinstance(block, Text)), "")
             body = fold(f'<span class="what">{esc(item.speaker)}</span> <span class="preview">{esc(first)}</span> {_extent(item)}', body)
         heading = "" if item.kind in FOLDED_KINDS else _heading(item)
-        css = f"{esc(item.kind)}{' on' if goes_on else ''}"
+        css = f"{esc(item.kind)}{' on' if item.goes_on(previous) else ''}"
         return f'<article class="{css}"{anchor} aria-label="{esc(item.speaker)}, message {item.seq}">{heading}{body}</article>\n'
 
     def block(self, block: Block, item: Item) -> str:

@@ -46,7 +46,7 @@ nav h2 { font-size: .875rem; color: var(--soft); }
 .turn { border-top: 1px solid var(--line); padding-top: 1rem; margin-top: 1.75rem; }
 .turn:first-child { border-top: 0; margin-top: 0; }
 .extent { color: var(--soft); font-size: .8125rem; margin: .1rem 0 .75rem; }
-article { margin: .75rem 0; }
+article { margin: .75rem 0 .25rem; }
 article.on { margin: .25rem 0; }
 article:target, .result:target { outline: 2px solid var(--accent); outline-offset: 4px; border-radius: 4px; }
 .who { display: flex; justify-content: space-between; gap: 1rem; font-size: .8125rem; }
