@@ -12,7 +12,7 @@ import pytest
 
 from tests.formats.written import TO_READ_BACK, Stock, read_back
 from tests.importing.sessions import codex_session, corpus, key_of
-from turnfold.core.conversation import COMPACTION, Conversation
+from turnfold.core.conversation import COMPACTION, CONTEXT, Conversation
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.exporter import Exporter
 from turnfold.engine.importer import Importer
@@ -36,7 +36,8 @@ def conversations(request: pytest.FixtureRequest) -> list[Conversation]:
 
 def _for_model(conversation: Conversation) -> Iterator[Message]:
     for entry in conversation.for_model:
-        yield from messages_in(entry, LossReport())
+        if entry.type != CONTEXT:  # what a tool tells its model besides: no message of a list
+            yield from messages_in(entry, LossReport())
 
 
 def _uncompacted(conversation: Conversation) -> Conversation:

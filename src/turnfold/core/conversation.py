@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from turnfold.core import compaction
+from turnfold.core.compaction import Span, compacted, span_of
+from turnfold.core.fold import payload_of
 from turnfold.core.transcript import retracted_by, show
 from turnfold.model.event import Event
-from turnfold.model.event_types import MESSAGE
-from turnfold.model.message import Message
+from turnfold.model.event_types import MESSAGE, Compaction
+from turnfold.model.message import Message, decode_message
 from turnfold.model.parts import TextPart
 from turnfold.model.session import SessionInfo
 from turnfold.model.usage import NO_USAGE, Usage
 
-COMPACTION = "compaction"
+COMPACTION = compaction.COMPACTION
 CONTEXT = "context"
 ENTRY_TYPES = frozenset({MESSAGE, CONTEXT, COMPACTION})
 """Types of events that a conversation is made of."""
-VIEW_TYPES = ENTRY_TYPES | {"retract", "rollback"}
+VIEW_TYPES = ENTRY_TYPES | {"retract", "rollback", "usage"}
 """What has to be read for one."""
+_SHOWN = frozenset({MESSAGE, CONTEXT})
 
 
 class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +35,7 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
         seq: Place of its first event.
         last_seq: Place of its last event.
         at_us: The source's time of its first event, microseconds since the epoch, UTC.
-        type: ``message``, ``context`` (what a tool injected or said again for the screen) or ``compaction``.
+        type: ``message``, ``context`` (what a tool injected) or ``compaction``.
         message: The message with its media inline; for a compaction the summary as a user message, or None where there is none to read.
         visibility: ``both`` and ``model`` are what the model saw; ``ui`` is for people alone.
         data: A compaction's payload (``model.event_types.Compaction``), else None.
@@ -55,6 +60,23 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = NO_USAGE
 
     @property
+    def span(self) -> Span | None:
+        """What a compaction stands for; None for anything else."""
+        return None if self.data is None else span_of(msgspec.convert(self.data, Compaction), self.seq)
+
+    @property
+    def replacement(self) -> list[Message]:
+        """What the source itself put in place of all that a compaction stands for, its summary included; empty where it has only that.
+
+        What an application put there besides messages is its own.
+        """
+        out: list[Message] = []
+        for item in (self.data or {}).get("replacement") or ():
+            with suppress(msgspec.MsgspecError):
+                out.append(decode_message(msgspec.json.encode(item)))
+        return out
+
+    @property
     def for_model(self) -> bool:
         """Whether the model saw it."""
         return self.visibility in {"both", "model"}
@@ -68,6 +90,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         branch: The branch whose view this is.
         entries: Oldest first; retracted and rolled back ones are left out.
         system_prompt: If the session has one.
+        state: The session's key-value state as the branch sees it.
         branches: Names of all branches, so that a writer can say which are left out.
         children: Sessions of subagents.
     """
@@ -76,100 +99,81 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     entries: Sequence[ConversationEntry]
     system_prompt: str | None = None
+    state: Mapping[str, Any] = {}
     branches: Sequence[str] = ()
     children: Sequence[SessionInfo] = ()
 
     @property
     def for_model(self) -> list[ConversationEntry]:
-        """The entries that the model saw, without what an earlier compaction put a summary in place of: what a model would get next."""
-        kept: list[ConversationEntry] = []
-        for entry in self.entries:
-            if entry.type == COMPACTION:
-                data = entry.data or {}
-                first, last = data.get("first_seq") or 0, data.get("last_seq") or entry.seq - 1
-                keeps = set(data.get("keeps") or ())
-                kept = [other for other in kept if not first <= other.seq <= last or other.seq in keeps]
-                kept.append(entry)
-            elif entry.for_model and entry.type == MESSAGE:
-                kept.append(entry)
-        return kept
+        """The entries that a model would get next: those it saw, without what a later compaction put a summary in place of.
+
+        A compaction stands where its summary belongs. What it keeps of older times stands before it, what it keeps of the latest after it.
+        """
+        spans = {entry.seq: entry.span for entry in self.entries if entry.span is not None}
+        return compacted([entry for entry in self.entries if entry.for_model or entry.seq in spans], spans)
 
 
 def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
     """Fold a branch's view into entries.
 
+    Usage that a source reports apart from its messages is added to the assistant's entry before it, the first of all to the one after it.
+
     Args:
         events: Events of the view in ascending order, of ``VIEW_TYPES`` at least.
     """
-    events = list(events)
-    shown = {item.seq: item for item in show(events, frozenset({MESSAGE, CONTEXT}))}
-    owner: dict[str, int] = {}
+    events = [event for event in events if event.type != COMPACTION or not event.redacted]
+    shown = {item.seq: item for item in show(events, _SHOWN, marks=frozenset({COMPACTION}))}
+    gone = {seq for event in events if event.type == "retract" for seq in retracted_by(event)}
     joined: dict[int, list[Event]] = {}
-    out: list[ConversationEntry | int] = []
-    gone = _gone(events, shown.keys())
+    owner: dict[str, int] = {}
+    answered = 0
+    unclaimed: list[Event] = []  # usage reported ahead of the answer that it is of
     for event in events:
-        if event.type == COMPACTION and event.seq not in gone:
-            out.append(_compaction(event))
-        elif event.type in {MESSAGE, CONTEXT}:
-            if event.seq in shown:
-                joined[event.seq] = [event]
-                out.append(event.seq)
-                if event.message_id is not None:
-                    owner[event.message_id] = event.seq
-            elif event.message_id in owner and event.seq not in gone:
-                joined[owner[event.message_id]].append(event)
+        if event.seq in shown:
+            joined[event.seq] = [event]
+            if event.message_id is not None:
+                owner[event.message_id] = event.seq
+            if event.type == MESSAGE and shown[event.seq].message.role == "assistant":
+                answered = event.seq
+                joined[answered] += unclaimed
+                unclaimed = []
+        elif event.type in _SHOWN and event.message_id in owner and event.seq not in gone:
+            joined[owner[event.message_id]].append(event)
+        elif event.type == "usage" and event.usage:
+            (joined[answered] if answered else unclaimed).append(event)
     return [
-        item if isinstance(item, ConversationEntry) else _entry(joined[item], shown[item].message, is_turn=shown[item].is_turn)
-        for item in out
+        _compaction(found[0]) if shown[seq].type == COMPACTION else _entry(found, shown[seq].message, is_turn=shown[seq].is_turn)
+        for seq, found in joined.items()
     ]
 
 
-def _gone(events: Sequence[Event], left: Iterable[int]) -> set[int]:
-    """Compactions and further blocks of messages that retracts and rollbacks took out, judged by the message events around them."""
-    gone: set[int] = set()
-    left = set(left)
-    place: dict[int, int] = {event.seq: index for index, event in enumerate(events)}
-    for event in events:
-        if event.type == "retract":
-            gone |= retracted_by(event)
-        elif event.type == "rollback":
-            index = place[event.seq] - 1
-            while index >= 0 and events[index].seq not in left:  # back to the newest message that survived
-                gone.add(events[index].seq)
-                index -= 1
-    return gone
-
-
 def _compaction(event: Event) -> ConversationEntry:
-    data: dict[str, Any] = msgspec.json.decode(event.data_raw) or {}
-    summary = data.get("summary")
-    message = Message("user", [TextPart(summary)], seq=event.seq) if isinstance(summary, str) and summary else None
-    return _made([event], COMPACTION, message, data=data)
+    payload = payload_of(event)
+    message = Message("user", [TextPart(payload.summary)], seq=event.seq) if payload.summary else None
+    return _made([event], COMPACTION, message, data=msgspec.to_builtins(payload))
 
 
 def _entry(events: Sequence[Event], message: Message, *, is_turn: bool) -> ConversationEntry:
     return _made(events, events[0].type, message, is_turn=is_turn)
 
 
-def _made(
-    events: Sequence[Event], type: str, message: Message | None, *, data: dict[str, Any] | None = None, is_turn: bool = False
-) -> ConversationEntry:
+def _made(events: Sequence[Event], type: str, message: Message | None, **facts: Any) -> ConversationEntry:
     first = events[0]
     usage = first.usage
     for event in events[1:]:
-        usage = usage + event.usage
+        if event.usage:
+            usage = usage + event.usage if usage else event.usage
     return ConversationEntry(
         seq=first.seq,
-        last_seq=events[-1].seq,
+        last_seq=max(event.seq for event in events if event.type != "usage"),
         at_us=first.at_us,
         type=type,
         message=message,
         visibility=first.visibility,
-        data=data,
         meta=first.meta,
         message_id=first.message_id,
         run_id=first.run_id,
         actor=first.actor,
-        is_turn=is_turn,
         usage=usage,
+        **facts,
     )

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from turnfold.core.conversation import VIEW_TYPES, Conversation, entries_of
+from turnfold.core.fold import branches_of
+from turnfold.core.state import decode_values, fold_state, keyed_entries
 from turnfold.engine.bundle import family
 from turnfold.engine.reading import read_all
 from turnfold.errors import NotFound
@@ -53,6 +55,7 @@ def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, 
         branch=name,
         entries=entries,
         system_prompt=_system_prompt(head),
+        state=_state(store, key, head, owner=owner, branch=name),
         branches=sorted({MAIN, *head.named("branch")}),
         children=children,
     )
@@ -97,6 +100,13 @@ class _Media:
 def _system_prompt(head: Head) -> str | None:
     entry = head.entry("system_prompt", "")
     return None if entry is None or entry.value is None else msgspec.json.decode(entry.value, type=str) or None
+
+
+def _state(store: Store, key: SessionKey, head: Head, *, owner: str | None, branch: str) -> dict[str, Any]:
+    values, exact = keyed_entries(head.entries, "state", branches_of(head), branch)
+    if exact:
+        return decode_values(values)
+    return fold_state(read_all(store, key, owner=owner, branch=branch, types=frozenset({"state.set"})))
 
 
 def convert(writer: Writer, conversation: Conversation, losses: LossReport) -> Iterator[bytes]:

@@ -66,6 +66,8 @@ class Feed:
         self._cursor = start.cursor
         self._key = target.key(start.session_id)
         self._tail: Tail | None = None
+        self.counted_bytes = 0
+        """The file's first bytes whose usage counts in another session."""
 
     def run(self) -> None:
         """Import from where the start says to the file's end."""
@@ -128,6 +130,8 @@ class Feed:
             projected = [_own("redacted", None)]
         elif line.data.endswith(b"\n") or decode_line(line.data)[1] is None:
             projected = self._reader.feed(line, self._batch.next_seq)
+            if line.offset < self.counted_bytes:
+                projected = [_replace(item, event=_replace(item.event, usage=NO_USAGE)) for item in projected]
         else:  # torn in the middle by a crash or by our looking too early
             projected = [_own("torn line", whole(line.data), "the last line is cut off; it is read again when the file goes on")]
         self._add(line, projected, line_hash)

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from turnfold.engine.importing.batch import Naming, Target, genesis_of, session_fields
+from turnfold.engine.importing.continued import origin_of
 from turnfold.engine.importing.cursor import Cursor, cursor_of, next_step, next_step_of_document, without_reading
 from turnfold.engine.importing.document import DocumentFile
 from turnfold.engine.importing.feed import Feed, Start
@@ -73,12 +74,17 @@ class FileImporter:
             info = self._format.describe(file.named, file.first_lines())
             if file.native_id is not None:
                 info = _replace(info, native_id=file.native_id)
+            origin = origin_of(self._target, info, file)
+            if origin is not None and file.facts.size == origin.byte_count:
+                self._result.session_id, self._result.reason = origin.session_id, "written from this session, and nothing was added since"
+                return
             start = self._start(file, info)
             self._result.session_id = start.session_id
             if self._result.outcome in {"unchanged", "skipped"}:
                 self._result.outcome, self._result.reason = start.outcome, start.reason
             if start.moved or start.outcome not in {"unchanged", "skipped"}:
                 feed = Feed(self._target, self._format, start, file=file, info=info, result=self._result, progress=self._progress)
+                feed.counted_bytes = 0 if origin is None else origin.byte_count
                 feed.run()
             if file.problem is not None:
                 self._result.add_problem(file.problem_line, file.problem)

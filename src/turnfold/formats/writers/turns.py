@@ -149,7 +149,7 @@ def turns_of(entries: Iterable[ConversationEntry], ids: IdMap, losses: LossRepor
 
 def model_entries(conversation: Conversation, losses: LossReport) -> list[ConversationEntry]:
     """Return what a model would get next, and count what that leaves out."""
-    kept = conversation.for_model
+    kept = [entry for entry in conversation.for_model if entry.type != CONTEXT]
     seqs = {entry.seq for entry in kept}
     for entry in conversation.entries:
         if entry.type == CONTEXT:
