@@ -20,6 +20,13 @@ _EMPTY: dict[str, JSON] = {
     "reasoning": {"summary": []},
 }
 """What an item of the Responses API has not yet when it opens."""
+_EMPTY: dict[str, JSON] = {
+    "message": {"content": []},
+    "function_call": {"arguments": ""},
+    "custom_tool_call": {"input": ""},
+    "reasoning": {"summary": []},
+}
+"""What an item of the Responses API has not yet when it opens."""
 
 
 def _id(prefix: str) -> str:
@@ -134,13 +141,7 @@ def response_events(response: JSON) -> list[JSON]:
 
 
 def _opened(item: JSON) -> JSON:
-    empty = {
-        "message": {"content": []},
-        "function_call": {"arguments": ""},
-        "custom_tool_call": {"input": ""},
-        "reasoning": {"summary": []},
-    }
-    return {**item, **empty[item["type"]]}
+    return {**item, **_EMPTY[item["type"]]}
 
 
 def _call_item(call: Call) -> JSON:
