@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tools.genuine.clis import ClaudeCli, CodexCli, find_cli
+from tools.genuine.compare import Comparison
 from tools.genuine.script import Script
 from tools.genuine.server import ScriptedModel
 
@@ -47,13 +48,60 @@ def model(new_model: NewModel) -> ScriptedModel:
     return new_model()
 
 
+def new_claude(model: ScriptedModel, folder: Path) -> ClaudeCli:
+    """Claude Code in a home of its own below a folder."""
+    return ClaudeCli(program("claude"), folder / "claude", model.url)
+
+
+def new_codex(model: ScriptedModel, folder: Path, provider: str = "openai") -> CodexCli:
+    """Codex in a home of its own below a folder."""
+    return CodexCli(program("codex"), folder / "codex", model.url, provider=provider)
+
+
 @pytest.fixture
 def claude(model: ScriptedModel, tmp_path: Path) -> ClaudeCli:
-    """Give Claude Code in a home of its own."""
-    return ClaudeCli(program("claude"), tmp_path / "claude", model.url)
+    return new_claude(model, tmp_path)
 
 
 @pytest.fixture
 def codex(model: ScriptedModel, tmp_path: Path) -> CodexCli:
-    """Give Codex in a home of its own."""
-    return CodexCli(program("codex"), tmp_path / "codex", model.url)
+    return new_codex(model, tmp_path)
+
+
+class Counts:
+    """What was sent of what had to be, session by session: printed at the end of the run."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, ...]] = []
+        self._versions: dict[type, str] = {}
+
+    def add(self, cli: ClaudeCli | CodexCli, came_from: str, session: str, comparison: Comparison) -> None:
+        """Count a resumed session."""
+        if type(cli) not in self._versions:
+            self._versions[type(cli)] = f"{'Claude Code' if isinstance(cli, ClaudeCli) else 'Codex'} {cli.version()}"
+        figures = (f"{sent} of {due}" for sent, due in (comparison.counts[kind] for kind in KINDS))
+        self.rows.append((self._versions[type(cli)], came_from, session.strip("/"), *figures))
+
+    def table(self) -> str:
+        """The rows in Markdown, sorted."""
+        head = ("resumed in", "file of", "session", *KINDS)
+        lines = [head, tuple("---" for _ in head), *sorted(self.rows)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+KINDS = ("texts", "calls", "results", "images")
+_counts = Counts()
+
+
+@pytest.fixture
+def counts() -> Counts:
+    return _counts
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts; TURNFOLD_GENUINE_COUNTS names a file that gets them too."""
+    if _counts.rows:
+        terminalreporter.section("sent to the model, of what had to be")
+        terminalreporter.write_line(_counts.table())
+        if os.environ.get("TURNFOLD_GENUINE_COUNTS"):
+            Path(os.environ["TURNFOLD_GENUINE_COUNTS"]).write_text(_counts.table() + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 RUN_TIMEOUT_S = 120
 KEY = "dummy-key-of-a-scripted-model"
 CLAUDE_MODEL = "claude-sonnet-4-5"
-CODEX_MODEL = "gpt-5-codex"
+CODEX_MODEL = "gpt-5.5"
 CLAUDE_TOOLS = "Bash Read Edit Write Glob Grep Task Agent TodoWrite"
 CODEX_TOKENS_MAX = 100_000_000
 """Window of Codex's scripted model, so that it compacts only where the script wants it."""
@@ -147,41 +147,48 @@ class ClaudeCli(_Cli):
 class CodexCli(_Cli):
     """Codex."""
 
-    def __init__(self, program: Path, home: Path, url: str, *, compact_at_tokens: int = CODEX_TOKENS_MAX) -> None:
-        """Write the configuration that names the scripted model; ``compact_at_tokens`` is where it compacts by itself."""
+    def __init__(self, program: Path, home: Path, url: str, *, provider: str = "openai", compact_at_tokens: int = CODEX_TOKENS_MAX) -> None:
+        """Write the configuration that leads to the scripted model.
+
+        Args:
+            program: The program.
+            home: An empty folder.
+            url: The scripted model's address.
+            provider: Codex's name for where the model is. A thread that names its own goes on with that one alone, so the built-in name
+                is the one that real threads can be resumed with; ``scripted`` and ``mock`` lead to the same place.
+            compact_at_tokens: Where it compacts by itself.
+        """
         super().__init__(program, home, url)
         self.codex_home = home / ".codex"
         self.codex_home.mkdir(exist_ok=True)
         settings = f"""
 model = "{CODEX_MODEL}"
-model_provider = "scripted"
+model_provider = "{provider}"
+openai_base_url = "{url}/v1"
 model_context_window = {CODEX_TOKENS_MAX}
 model_auto_compact_token_limit = {compact_at_tokens}
+tool_output_token_limit = {CODEX_TOKENS_MAX}
 approval_policy = "never"
 sandbox_mode = "danger-full-access"
 check_for_update_on_startup = false
-
-[model_providers.scripted]
-name = "scripted"
+features = {{ apps = false, plugins = false, remote_plugin = false }}
+analytics = {{ enabled = false }}
+"""
+        for name in ("scripted", "mock"):
+            settings += f"""
+[model_providers.{name}]
+name = "{name}"
 base_url = "{url}/v1"
 wire_api = "responses"
-env_key = "SCRIPTED_KEY"
+env_key = "CODEX_API_KEY"
 supports_websockets = false
-request_max_retries = 0
-stream_max_retries = 0
-
-[analytics]
-enabled = false
-
-[otel]
-metrics_exporter = "none"
 """
         (self.codex_home / "config.toml").write_text(settings, encoding="utf-8")
 
     @property
     def environ(self) -> dict[str, str]:
         """With a home and a key of its own."""
-        return {**super().environ, "CODEX_HOME": str(self.codex_home), "SCRIPTED_KEY": KEY}
+        return {**super().environ, "CODEX_HOME": str(self.codex_home), "CODEX_API_KEY": KEY}
 
     def place(self, name: str, content: bytes) -> Path:
         """Put a rollout where ``resume`` looks for it; ``name`` is a rollout's file name with its date."""

@@ -20,13 +20,6 @@ _EMPTY: dict[str, JSON] = {
     "reasoning": {"summary": []},
 }
 """What an item of the Responses API has not yet when it opens."""
-_EMPTY: dict[str, JSON] = {
-    "message": {"content": []},
-    "function_call": {"arguments": ""},
-    "custom_tool_call": {"input": ""},
-    "reasoning": {"summary": []},
-}
-"""What an item of the Responses API has not yet when it opens."""
 
 
 def _id(prefix: str) -> str:

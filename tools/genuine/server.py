@@ -90,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer lists of models and probes with nothing."""
         if self.path.startswith("http"):
             self._refuse()
+        elif self.headers.get("Upgrade"):
+            self._send_json({}, 426)  # no web socket here: the program goes on with plain requests
         else:
             self._send_json({"object": "list", "data": [], "models": []})
 
