@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from turnfold.core.fold import payload_of
 from turnfold.core.transcript import retracted_by, show
 from turnfold.model.event import Event
 from turnfold.model.event_types import MESSAGE
-from turnfold.model.message import Message
+from turnfold.model.message import Message, decode_message
 from turnfold.model.parts import TextPart
 from turnfold.model.session import SessionInfo
 from turnfold.model.usage import NO_USAGE, Usage
@@ -19,8 +21,9 @@ COMPACTION = "compaction"
 CONTEXT = "context"
 ENTRY_TYPES = frozenset({MESSAGE, CONTEXT, COMPACTION})
 """Types of events that a conversation is made of."""
-VIEW_TYPES = ENTRY_TYPES | {"retract", "rollback"}
+VIEW_TYPES = ENTRY_TYPES | {"retract", "rollback", "usage"}
 """What has to be read for one."""
+_SHOWN = frozenset({MESSAGE, CONTEXT})
 
 
 class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +33,12 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
         seq: Place of its first event.
         last_seq: Place of its last event.
         at_us: The source's time of its first event, microseconds since the epoch, UTC.
-        type: ``message``, ``context`` (what a tool injected or said again for the screen) or ``compaction``.
+        type: ``message``, ``context`` (what a tool injected) or ``compaction``.
         message: The message with its media inline; for a compaction the summary as a user message, or None where there is none to read.
         visibility: ``both`` and ``model`` are what the model saw; ``ui`` is for people alone.
         data: A compaction's payload (``model.event_types.Compaction``), else None.
+        replacement: What the source itself put in place of all that a compaction stands for, its summary included; empty where it
+            has only a summary.
         meta: The first event's ``meta``.
         message_id, run_id, actor: Of its first event.
         is_turn: It begins a turn (a person typed it).
@@ -47,6 +52,7 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
     message: Message | None
     visibility: str = "both"
     data: dict[str, Any] | None = None
+    replacement: Sequence[Message] = ()
     meta: dict[str, Any] = {}
     message_id: str | None = None
     run_id: str | None = None
@@ -81,95 +87,114 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def for_model(self) -> list[ConversationEntry]:
-        """The entries that the model saw, without what an earlier compaction put a summary in place of: what a model would get next."""
+        """The entries that a model would get next: those it saw, without what a later compaction put a summary in place of.
+
+        A compaction stands where its summary belongs. What it keeps of older times stands before it, what it keeps of the latest after it.
+        """
         kept: list[ConversationEntry] = []
         for entry in self.entries:
             if entry.type == COMPACTION:
-                data = entry.data or {}
-                first, last = data.get("first_seq") or 0, data.get("last_seq") or entry.seq - 1
-                keeps = set(data.get("keeps") or ())
-                kept = [other for other in kept if not first <= other.seq <= last or other.seq in keeps]
-                kept.append(entry)
-            elif entry.for_model and entry.type == MESSAGE:
+                before, after = split_kept(kept, entry)
+                kept = [entry, *after] if entry.replacement else [*before, entry, *after]
+            elif entry.for_model:
                 kept.append(entry)
         return kept
+
+
+def split_kept(
+    entries: Iterable[ConversationEntry], compaction: ConversationEntry
+) -> tuple[list[ConversationEntry], list[ConversationEntry]]:
+    """Leave out what a compaction stands for.
+
+    Args:
+        entries: What the model had before it.
+        compaction: The compaction.
+
+    Returns:
+        What it keeps from before the last entry that it stands for (the user's messages, with some tools), and what it keeps from after.
+    """
+    data = compaction.data or {}
+    first, last = data.get("first_seq") or 0, data.get("last_seq") or compaction.seq - 1
+    keeps = frozenset(data.get("keeps") or ())
+    before: list[ConversationEntry] = []
+    after: list[ConversationEntry] = []
+    for entry in entries:
+        if first <= entry.seq <= last and entry.seq not in keeps:
+            before += after
+            after = []
+        else:
+            after.append(entry)
+    return before, after
 
 
 def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
     """Fold a branch's view into entries.
 
+    Usage that a source reports apart from its messages is added to the assistant's entry before it.
+
     Args:
         events: Events of the view in ascending order, of ``VIEW_TYPES`` at least.
     """
-    events = list(events)
-    shown = {item.seq: item for item in show(events, frozenset({MESSAGE, CONTEXT}))}
-    owner: dict[str, int] = {}
+    events = [event for event in events if event.type != COMPACTION or not event.redacted]
+    shown = {item.seq: item for item in show(events, _SHOWN, marks=frozenset({COMPACTION}))}
+    gone = {seq for event in events if event.type == "retract" for seq in retracted_by(event)}
     joined: dict[int, list[Event]] = {}
-    out: list[ConversationEntry | int] = []
-    gone = _gone(events, shown.keys())
+    owner: dict[str, int] = {}
+    answered = 0
     for event in events:
-        if event.type == COMPACTION and event.seq not in gone:
-            out.append(_compaction(event))
-        elif event.type in {MESSAGE, CONTEXT}:
-            if event.seq in shown:
-                joined[event.seq] = [event]
-                out.append(event.seq)
-                if event.message_id is not None:
-                    owner[event.message_id] = event.seq
-            elif event.message_id in owner and event.seq not in gone:
-                joined[owner[event.message_id]].append(event)
+        if event.seq in shown:
+            joined[event.seq] = [event]
+            if event.message_id is not None:
+                owner[event.message_id] = event.seq
+            if event.type == MESSAGE and shown[event.seq].message.role == "assistant":
+                answered = event.seq
+        elif event.type in _SHOWN and event.message_id in owner and event.seq not in gone:
+            joined[owner[event.message_id]].append(event)
+        elif event.type == "usage" and event.usage and answered:
+            joined[answered].append(event)
     return [
-        item if isinstance(item, ConversationEntry) else _entry(joined[item], shown[item].message, is_turn=shown[item].is_turn)
-        for item in out
+        _compaction(found[0]) if shown[seq].type == COMPACTION else _entry(found, shown[seq].message, is_turn=shown[seq].is_turn)
+        for seq, found in joined.items()
     ]
 
 
-def _gone(events: Sequence[Event], left: Iterable[int]) -> set[int]:
-    """Compactions and further blocks of messages that retracts and rollbacks took out, judged by the message events around them."""
-    gone: set[int] = set()
-    left = set(left)
-    place: dict[int, int] = {event.seq: index for index, event in enumerate(events)}
-    for event in events:
-        if event.type == "retract":
-            gone |= retracted_by(event)
-        elif event.type == "rollback":
-            index = place[event.seq] - 1
-            while index >= 0 and events[index].seq not in left:  # back to the newest message that survived
-                gone.add(events[index].seq)
-                index -= 1
-    return gone
-
-
 def _compaction(event: Event) -> ConversationEntry:
-    data: dict[str, Any] = msgspec.json.decode(event.data_raw) or {}
-    summary = data.get("summary")
-    message = Message("user", [TextPart(summary)], seq=event.seq) if isinstance(summary, str) and summary else None
-    return _made([event], COMPACTION, message, data=data)
+    payload = payload_of(event)
+    data: dict[str, Any] = msgspec.to_builtins(payload)
+    message = Message("user", [TextPart(payload.summary)], seq=event.seq) if payload.summary else None
+    return _made([event], COMPACTION, message, data=data, replacement=_replacement(payload.replacement))
+
+
+def _replacement(messages: Sequence[Any] | None) -> list[Message]:
+    """The messages among them; what an application put there besides is its own."""
+    out: list[Message] = []
+    for item in messages or ():
+        with suppress(msgspec.MsgspecError):
+            out.append(decode_message(msgspec.json.encode(item)))
+    return out
 
 
 def _entry(events: Sequence[Event], message: Message, *, is_turn: bool) -> ConversationEntry:
     return _made(events, events[0].type, message, is_turn=is_turn)
 
 
-def _made(
-    events: Sequence[Event], type: str, message: Message | None, *, data: dict[str, Any] | None = None, is_turn: bool = False
-) -> ConversationEntry:
+def _made(events: Sequence[Event], type: str, message: Message | None, **facts: Any) -> ConversationEntry:
     first = events[0]
     usage = first.usage
     for event in events[1:]:
-        usage = usage + event.usage
+        if event.usage:
+            usage = usage + event.usage if usage else event.usage
     return ConversationEntry(
         seq=first.seq,
-        last_seq=events[-1].seq,
+        last_seq=max(event.seq for event in events if event.type != "usage"),
         at_us=first.at_us,
         type=type,
         message=message,
         visibility=first.visibility,
-        data=data,
         meta=first.meta,
         message_id=first.message_id,
         run_id=first.run_id,
         actor=first.actor,
-        is_turn=is_turn,
         usage=usage,
+        **facts,
     )

@@ -49,13 +49,21 @@ def messages_of(events: Iterable[Event]) -> list[Message]:
     return out
 
 
-def show(events: Iterable[Event], types: frozenset[str] = frozenset({MESSAGE})) -> list[Shown]:
-    """Return what a view shows, oldest first; ``types`` are those whose payload is a message."""
+def show(events: Iterable[Event], types: frozenset[str] = frozenset({MESSAGE}), *, marks: frozenset[str] = frozenset()) -> list[Shown]:
+    """Return what a view shows, oldest first.
+
+    Args:
+        events: Events of a view in ascending order.
+        types: Those whose payload is a message.
+        marks: Those that stand between the messages and go with them (an empty message takes their place).
+    """
     out: list[Shown] = []
     by_message: dict[str, Shown] = {}
     for event in events:
         if event.type in types:
             _take_in(out, by_message, event)
+        elif event.type in marks:
+            out.append(Shown(Message("system", seq=event.seq), event.seq, 0, is_turn=False, type=event.type))
         elif event.type == "retract":
             gone = retracted_by(event)
             out = [shown for shown in out if shown.seq not in gone]

@@ -41,8 +41,8 @@ def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, 
     entries = entries_of(events)
     media = _Media(store, key, owner, losses)
     for entry in entries:
-        if entry.message is not None:
-            media.fill(entry.message.parts, entry.seq)
+        for message in (*([] if entry.message is None else [entry.message]), *entry.replacement):
+            media.fill(message.parts, entry.seq)
     children = [
         store.get_session(child, owner=owner).info for child in family(store, key.tenant, key.session_id, owner=owner) if child != key
     ]

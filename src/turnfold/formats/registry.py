@@ -25,7 +25,10 @@ BUILT_IN = {
     "codex": "turnfold.formats.codex:CodexFormat",
 }
 """The formats that are read."""
-WRITERS: dict[str, str] = {}
+WRITERS: dict[str, str] = {
+    "claude-code": "turnfold.formats.claude_code.writer:ClaudeCodeWriter",
+    "codex": "turnfold.formats.codex.writer:CodexWriter",
+}
 """Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from turnfold.formats.claude_code.messages import DETAIL_LINE_BYTES_MAX, FINISH_REASONS, OutOfLine, parts_of
+from turnfold.formats.claude_code.messages import DETAIL_LINE_BYTES_MAX, FINISH_REASONS, OutOfLine, parts_of, restore
 from turnfold.formats.claude_code.tree import Kind
 from turnfold.formats.claude_code.usage import Ledger, normalise
 from turnfold.limits import NAME_BYTES_MAX
@@ -49,6 +49,8 @@ def assistant(line: dict[str, Any], ledger: Ledger, out: OutOfLine) -> Draft:
         return Draft("opaque", {"native_type": "assistant"}, "none")
     message_id, model, stop = name_of(native.get("id")), native.get("model"), native.get("stop_reason")
     data: dict[str, Any] = {"role": "assistant", "parts": parts_of(native.get("content"), out)}
+    if "turnfold" in line:
+        restore(data["parts"], line["turnfold"])
     if type(stop) is str:
         data["finish_reason"] = FINISH_REASONS.get(stop, stop)
         data["native_finish_reason"] = stop
@@ -85,6 +87,9 @@ def user(line: dict[str, Any], size_bytes: int, out: OutOfLine) -> Draft:
         return Draft("message", {"role": "tool", "parts": parts}, messages=1, leads=True)
     data = {"role": "user", "parts": parts}
     if line.get("isMeta") is True:
+        mark = line.get("turnfold")
+        if type(mark) is dict and mark.get("role") in ("system", "developer"):
+            data["role"] = mark["role"]
         return Draft("context", data, "model", Kind.NOTE)
     if line.get("isCompactSummary") is True:
         return Draft("message", data, "model", Kind.NOTE, messages=1, leads=True)  # of its boundary's group, as what the boundary keeps

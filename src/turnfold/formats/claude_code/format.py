@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Find, SourceInfo
+from turnfold.formats.carrying.options import continued
 from turnfold.formats.claude_code.lines import pieces
 from turnfold.formats.claude_code.reader import ClaudeCodeReader
 from turnfold.formats.lines import parse_at
@@ -61,6 +62,8 @@ class ClaudeCodeFormat:
                 session_id = path.parent.parent.name
             parent = {"session_id": session_id, "relation": "subagent"}
             session_id = f"{session_id}/subagents/{agent}"
+        else:
+            parent = continued(facts.get("origin"))
         return SourceInfo(
             native_id=session_id,
             agent=NAME,
@@ -166,6 +169,8 @@ def _gather(line: dict[str, Any], facts: dict[str, Any]) -> None:
         value = line.get(key)
         if key not in facts and type(value) is str and value:
             facts[key] = value
+    if "turnfold" in line and type(line["turnfold"]) is dict:
+        facts.setdefault("origin", line["turnfold"].get("origin"))
     if "uuid" in line and type(line.get("isSidechain")) is bool:
         facts.setdefault("isSidechain", line["isSidechain"])
     at_us = parse_at(line.get("timestamp"))

@@ -50,6 +50,23 @@ def part_of(block: Any, out: OutOfLine) -> dict[str, Any]:
     return _opaque(block) if part is None else part
 
 
+def restore(parts: Parts, mark: Any) -> None:
+    """Give a call back what its block has no field for: our own writer puts it beside a block of its own line."""
+    if type(mark) is not dict or len(parts) != 1 or parts[0]["type"] != "tool_call":
+        return
+    part, kind = parts[0], mark.get("input_kind")
+    inner = part["arguments"].get("input") if type(part["arguments"]) is dict else None
+    if kind == "text" and type(inner) is str:
+        part["arguments"], part["input_kind"] = inner, "text"
+    elif kind == "value" and inner is not None:
+        part["arguments"] = inner
+    elif kind == "raw" and type(inner) is str:
+        part["arguments"], part["arguments_raw"] = None, inner
+    for name in ("arguments_raw", "namespace"):
+        if type(mark.get(name)) is str:
+            part[name] = mark[name]
+
+
 def _opaque(native: Any) -> dict[str, Any]:
     return {"type": "opaque", "native": native}
 

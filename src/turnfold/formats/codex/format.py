@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Find, Reader, SourceInfo
+from turnfold.formats.carrying.options import MARK, continued
 from turnfold.formats.codex.fields import name_of, object_of, text_or_none
 from turnfold.formats.codex.reader import CodexReader
 from turnfold.formats.lines import decode_line, parse_at
@@ -108,6 +109,9 @@ def _parent(meta: dict[str, Any]) -> dict[str, Any] | None:
     spawned = name_of(object_of(source.get("thread_spawn")).get("parent_thread_id")) or name_of(meta.get("parent_thread_id"))
     if spawned:
         return {"session_id": spawned, "relation": "subagent"}
+    origin = continued(object_of(meta.get(MARK)).get("origin"))
+    if origin is not None:
+        return origin
     forked = name_of(meta.get("forked_from_id"))
     return {"session_id": forked, "relation": "fork"} if forked else None
 

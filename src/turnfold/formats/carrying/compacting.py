@@ -1,0 +1,67 @@
+"""What a compaction leaves to the model, whichever tool made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from turnfold.core.conversation import COMPACTION, ConversationEntry, split_kept
+from turnfold.model.message import Message
+from turnfold.model.parts import CompactionPart
+
+LOSS = "compactions that only their provider can read (what they stand for is in full)"
+
+
+class Compacted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model has after a compaction.
+
+    Attributes:
+        before: Entries kept from earlier times: they stand before the summary.
+        summary: Messages that are the summary, or the source's whole replacement.
+        after: Entries kept from late, after the summary.
+        summary_seq: The entry that the summary is, where it is one of its own.
+        said: The summary's text.
+    """
+
+    before: Sequence[ConversationEntry] = ()
+    summary: Sequence[Message] = ()
+    after: Sequence[ConversationEntry] = ()
+    summary_seq: int | None = None
+    said: str = ""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether any tool's model can go on from it."""
+        return bool(self.summary) and not any(type(part) is CompactionPart and not part.content for m in self.summary for part in m.parts)
+
+
+def compacted_at(entries: Sequence[ConversationEntry], index: int, context: Sequence[ConversationEntry]) -> Compacted:
+    """Say what the compaction at ``index`` leaves.
+
+    Args:
+        entries: The conversation's.
+        index: Of the compaction.
+        context: What the model had before it.
+    """
+    entry = entries[index]
+    if entry.replacement:
+        said = entry.message.text if entry.message is not None else entry.replacement[-1].text
+        return Compacted(summary=entry.replacement, said=said)
+    before, after = split_kept(context, entry)
+    if entry.message is not None:
+        return Compacted(before=before, summary=[entry.message], after=after, said=entry.message.text)
+    follows = _summary_after(entries, index)
+    if follows is None or follows.message is None:
+        return Compacted(before=before, after=after)
+    return Compacted(before=before, summary=[follows.message], after=after, summary_seq=follows.seq, said=follows.message.text)
+
+
+def _summary_after(entries: Sequence[ConversationEntry], index: int) -> ConversationEntry | None:
+    """The message that is a compaction's summary, in the tools that write it as a line of its own."""
+    for entry in entries[index + 1 :]:
+        if entry.meta.get("compact_summary") is True:
+            return entry
+        if entry.type == COMPACTION or (entry.message is not None and (entry.is_turn or entry.message.role == "assistant")):
+            return None
+    return None
