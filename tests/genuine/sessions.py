@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from tools.genuine.clis import ClaudeCli, CodexCli
 from tools.genuine.compare import Comparison, compare, expected_of
 from tools.genuine.images import is_sound
@@ -13,7 +14,11 @@ from tools.genuine.sent import Sent
 from turnfold.core.conversation import Conversation
 from turnfold.engine.converting import conversation_of
 from turnfold.engine.importer import Importer
+from turnfold.formats.carrying.compacting import LOSS
+from turnfold.formats.carrying.media import is_injected_by_tool
 from turnfold.formats.loss import LossReport
+from turnfold.model.message import Message
+from turnfold.model.parts import CompactionPart
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Store
 
@@ -90,6 +95,34 @@ def imported(store: Store, path: Path) -> Imported:
     return Imported(store, session_id, conversation, expected)
 
 
+def carried(session: Imported, losses: LossReport, target: str) -> Sent:
+    """Return what another tool's request must hold; what the writer counted as lost, and that alone, is left out.
+
+    Args:
+        session: The session.
+        losses: The writer's account.
+        target: The format that was written.
+    """
+    entries = list(session.conversation.entries)
+    told = losses.counts
+    injected = [entry for entry in entries if entry.for_model and is_injected_by_tool(entry)]
+    assert told.get("lines that the tool injects about itself", 0) == len(injected)
+    unreadable = [entry for entry in entries if any(_is_sealed(message) for message in entry.replacement)]
+    if target != "codex":
+        assert told.get(LOSS, 0) == len(unreadable)
+        entries = [entry for entry in entries if entry not in unreadable]
+    left = msgspec.structs.replace(session.conversation, entries=[entry for entry in entries if entry not in injected])
+    expected = expected_of(left)
+    expected.images = [image for image in expected.images if is_sound(image)]
+    if target == "claude-code":  # whose calls have objects as arguments: free text is the one field of such an object
+        expected.calls = {key: (name, {"input": said} if isinstance(said, str) else said) for key, (name, said) in expected.calls.items()}
+    return expected
+
+
+def _is_sealed(message: Message) -> bool:
+    return any(isinstance(part, CompactionPart) and not part.content for part in message.parts)
+
+
 def place(cli: ClaudeCli | CodexCli, session_id: str, content: bytes, name: str | None = None) -> Path:
     """Put a session's file where the program looks for it."""
     if isinstance(cli, ClaudeCli):
@@ -98,5 +131,6 @@ def place(cli: ClaudeCli | CodexCli, session_id: str, content: bytes, name: str 
 
 
 def compared(expected: Sent, sent: Sent) -> Comparison:
-    """Compare, with the tools that the program renames by itself."""
+    """Compare, with the tools that the program renames by itself, and without images that were damaged before they came here."""
+    sent.images = [image for image in sent.images if is_sound(image)]
     return compare(expected, sent, renamed={old: new for old, new in RENAMED.items() if new in {name for name, _ in sent.calls.values()}})

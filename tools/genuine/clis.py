@@ -113,7 +113,6 @@ class ClaudeCli(_Cli):
             "DISABLE_TELEMETRY": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_AUTOUPDATER": "1",
-            "DISABLE_AUTO_COMPACT": "1",
         }
 
     @property

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from tools.genuine.sent import Sent
 
 from turnfold.core.conversation import Conversation
@@ -23,11 +22,8 @@ def expected_of(conversation: Conversation) -> Sent:
     """Return what a request must hold so that the model has the whole conversation, but for reasoning: no other model may get that."""
     sent = Sent()
     for entry in conversation.for_model:
-        replacement = (entry.data or {}).get("replacement")
-        messages = [msgspec.convert(message, Message) for message in replacement] if isinstance(replacement, list) else [entry.message]
-        for message in messages:
-            if message is not None:
-                _read(message, sent)
+        for message in (*entry.replacement, *([] if entry.replacement or entry.message is None else [entry.message])):
+            _read(message, sent)
     return sent
 
 
