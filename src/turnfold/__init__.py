@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from turnfold.engine.exporter import ExportedFile as ExportedFile
     from turnfold.engine.importer import FileImport as FileImport
     from turnfold.engine.importer import ImportResult as ImportResult
+    from turnfold.engine.resuming import Resumption as Resumption
     from turnfold.engine.searching import SearchHit as SearchHit
     from turnfold.engine.usage import UsageRow as UsageRow
     from turnfold.engine.verify import Verified as Verified
@@ -87,6 +88,7 @@ _ERRORS = (
 _HOMES = {
     "turnfold.model.answers": "Appended Diff",
     "turnfold.engine.verify": "Verified",
+    "turnfold.engine.resuming": "Resumption",
     "turnfold.engine.searching": "SearchHit",
     "turnfold.engine.usage": "UsageRow",
     "turnfold.model.parts": (

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from msgspec.structs import replace
 
 from turnfold.core.lifecycle import PENDING
 from turnfold.engine._sync.session import Session
 from turnfold.engine.bridge import Bridge
 from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
-from turnfold.errors import InvalidInput, SessionNotFound
+from turnfold.errors import InvalidInput, InvalidTransition, LeaseLost, SessionClosed, SessionNotFound
 from turnfold.ids import check_name, check_session_id
 from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model import event_types as t
@@ -30,6 +32,7 @@ if TYPE_CHECKING:  # what a client needs only when it is asked for it is importe
 
     from turnfold.engine.exporter import ExportedFile
     from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
+    from turnfold.engine.resuming import Resumption
     from turnfold.engine.searching import SearchHit
     from turnfold.engine.usage import By, UsageRow
     from turnfold.engine.verify import Verified
@@ -360,6 +363,66 @@ class Client:
         context = self._context
         exporter = Exporter(context.store, context.tenant, context.scope(owner))
         return context.bridge.call(exporter.write, check_session_id(session_id), Path(path), format, branch=branch, overwrite=overwrite)
+
+    def resume_with(
+        self,
+        session_id: str,
+        tool: str,
+        *,
+        branch: str = "",
+        home: Path | str | None = None,
+        cwd: Path | str | None = None,
+        reasoning: Literal["drop", "note"] = "drop",
+        force: bool = False,
+        dry_run: bool = False,
+        owner: str | None = None,
+    ) -> Resumption:
+        """Put a session where another tool goes on with it: structured calls and results, images and compactions, as its own session.
+
+        A session that came from that tool and is as it came is put back as it was. A file that is there is never written over; where it is
+        the one that would be written, it is the answer, even if the tool has gone on in it since. The session gets a ``link`` event that
+        says where it went on; importing that file later brings in a session with this one as its parent.
+
+        Args:
+            session_id: The session.
+            tool: ``claude`` or ``codex``.
+            branch: Its branch to go on from; empty is the active one.
+            home: The tool's folder; None is that of the environment (``CLAUDE_CONFIG_DIR``, ``CODEX_HOME``) or of the user.
+            cwd: The folder to go on in; None is the session's own.
+            reasoning: What becomes of another provider's reasoning: ``drop`` it, or ``note`` it as text.
+            force: Write another copy, under another id, where one is there already.
+            dry_run: Write nothing and say what would be.
+            owner: Whose session.
+
+        Raises:
+            NotSupported: There is no such tool.
+            InvalidInput: The folder is not on this machine.
+            AlreadyExists: The tool's own file of that session is there and holds something else.
+        """
+        from pathlib import Path
+
+        from turnfold.engine.resuming import ResumeRequest, resume
+
+        context = self._context
+        request = ResumeRequest(
+            tool=tool,
+            branch=branch,
+            home=None if home is None else Path(home),
+            cwd=None if cwd is None else Path(cwd),
+            reasoning=reasoning,
+            force=force,
+            dry_run=dry_run,
+        )
+        key = SessionKey(context.tenant, check_session_id(session_id))
+        done = context.bridge.call(resume, context.store, key, request, owner=context.scope(owner))
+        if done.link is None:
+            return replace(done.resumption, linked=not dry_run and not done.resumption.is_native)
+        session = self.open(session_id, owner=owner, create=False)
+        try:
+            session.append(done.link)
+        except (SessionClosed, InvalidTransition, LeaseLost):  # a session that takes nothing more is resumed all the same
+            return done.resumption
+        return replace(done.resumption, linked=True)
 
     def _importer(self, tags: Iterable[str]) -> Importer:
         from turnfold.engine.importer import Importer

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "stats": Entry("Read", "query", "stats", "Count what the store holds."),
     "import": Entry("Move", "importing", "import_", "Bring in sessions of Claude Code, Codex and other tools."),
     "export": Entry("Move", "exporting", "export", "Write a session in a tool's format or as a bundle."),
+    "resume": Entry("Move", "resuming", "resume", "Continue a session in Claude Code or Codex."),
     "fork": Entry("Change", "branches", "fork", "Start a branch from a place in a session."),
     "branch": Entry("Change", "branches", "branch", "List and switch branches."),
     "checkpoint": Entry("Change", "branches", "checkpoint", "Name a place to come back to."),

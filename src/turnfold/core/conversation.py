@@ -130,7 +130,7 @@ def split_kept(
 def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
     """Fold a branch's view into entries.
 
-    Usage that a source reports apart from its messages is added to the assistant's entry before it.
+    Usage that a source reports apart from its messages is added to the assistant's entry before it, the first of all to the one after it.
 
     Args:
         events: Events of the view in ascending order, of ``VIEW_TYPES`` at least.
@@ -141,6 +141,7 @@ def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
     joined: dict[int, list[Event]] = {}
     owner: dict[str, int] = {}
     answered = 0
+    unclaimed: list[Event] = []  # usage reported ahead of the answer that it is of
     for event in events:
         if event.seq in shown:
             joined[event.seq] = [event]
@@ -148,10 +149,12 @@ def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
                 owner[event.message_id] = event.seq
             if event.type == MESSAGE and shown[event.seq].message.role == "assistant":
                 answered = event.seq
+                joined[answered] += unclaimed
+                unclaimed = []
         elif event.type in _SHOWN and event.message_id in owner and event.seq not in gone:
             joined[owner[event.message_id]].append(event)
-        elif event.type == "usage" and event.usage and answered:
-            joined[answered].append(event)
+        elif event.type == "usage" and event.usage:
+            (joined[answered] if answered else unclaimed).append(event)
     return [
         _compaction(found[0]) if shown[seq].type == COMPACTION else _entry(found, shown[seq].message, is_turn=shown[seq].is_turn)
         for seq, found in joined.items()

@@ -145,7 +145,15 @@ class Exporter:
             added += event.source is None and not event.redacted
         return Loss(redaction_count(self._store, key, self._owner), added)
 
-    def native_tree(self, session_id: str, directory: Path, format: str | None = None, *, overwrite: bool = False) -> list[ExportedFile]:
+    def native_tree(
+        self,
+        session_id: str,
+        directory: Path,
+        format: str | None = None,
+        *,
+        overwrite: bool = False,
+        missing_only: bool = False,
+    ) -> list[ExportedFile]:
         """Write the session's file, its subagents' files and their small companions, named as the tool names them.
 
         Args:
@@ -153,6 +161,7 @@ class Exporter:
             directory: Where to; created if need be.
             format: The format wanted; None is the one it came from.
             overwrite: Replace files that are there.
+            missing_only: Leave files that are there as they are.
 
         Raises:
             NotSupported: The session came from another format.
@@ -165,11 +174,11 @@ class Exporter:
             if (info.native or {}).get("format") != fmt.name:
                 continue
             path = directory / _safe(_file_name(fmt, info))
-            lines = kept_lines(self._store, key, self._owner)
-            written.append(ExportedFile(str(path), key.session_id, write_file(path, lines, overwrite=overwrite)))
-            for name, text in self._companions(key).items():
-                beside = path.parent / _safe(name)
-                written.append(ExportedFile(str(beside), key.session_id, write_file(beside, [text.encode()], overwrite=overwrite)))
+            content: list[tuple[Path, Iterable[bytes]]] = [(path, kept_lines(self._store, key, self._owner))]
+            content += [(path.parent / _safe(name), [text.encode()]) for name, text in self._companions(key).items()]
+            for target, chunks in content:
+                if not (missing_only and target.exists()):
+                    written.append(ExportedFile(str(target), key.session_id, write_file(target, chunks, overwrite=overwrite)))
         return written
 
     def _native(self, session_id: str, format: str | None) -> tuple[Format, SessionInfo]:

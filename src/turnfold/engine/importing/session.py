@@ -15,6 +15,7 @@ import msgspec
 
 from turnfold.codec.residual import part_ref, whole
 from turnfold.engine.importing.batch import Batch, Naming, Target, genesis_of, session_fields
+from turnfold.engine.importing.continued import origin_of
 from turnfold.engine.importing.cursor import Cursor, Tail, cursor_of, next_step, without_reading
 from turnfold.engine.importing.kept import begins_with, collect_replaced, kept_lines, redaction_count
 from turnfold.engine.importing.result import FileImport, Outcome, Progress, ProgressCallback, display_path
@@ -77,12 +78,17 @@ class FileImporter:
                 self._result.outcome, self._result.reason = "skipped", "the file is empty"
                 return
             info = self._format.describe(self._path, file.first_lines())
+            origin = origin_of(self._target, info, file)
+            if origin is not None and file.facts.size == origin.byte_count:
+                self._result.session_id, self._result.reason = origin.session_id, "written from this session, and nothing was added since"
+                return
             start = self._start(file, info)
             self._result.session_id = start.session_id
             if self._result.outcome in {"unchanged", "skipped"}:
                 self._result.outcome, self._result.reason = start.outcome, start.reason
             if start.outcome not in {"unchanged", "skipped"}:
                 feed = _Feed(self._target, self._format, start, file=file, info=info, result=self._result, progress=self._progress)
+                feed.counted_bytes = 0 if origin is None else origin.byte_count
                 feed.run()
 
     # ---- where it belongs ------------------------------------------------------------------------------------------------------------
@@ -187,6 +193,8 @@ class _Feed:
         self._cursor = start.cursor
         self._key = target.key(start.session_id)
         self._tail: Tail | None = None
+        self.counted_bytes = 0
+        """The file's first bytes whose usage counts in another session."""
 
     def run(self) -> None:
         head = self._start.head
@@ -238,7 +246,10 @@ class _Feed:
         if line_hash in redacted:
             self._add(line, [_own("redacted", None)], line_hash)
         elif line.data.endswith(b"\n"):
-            self._add(line, self._reader.feed(line, self._batch.next_seq), line_hash)
+            projected = self._reader.feed(line, self._batch.next_seq)
+            if line.offset < self.counted_bytes:
+                projected = [_replace(item, event=_replace(item.event, usage=NO_USAGE)) for item in projected]
+            self._add(line, projected, line_hash)
         else:
             self._feed_unfinished(line, line_hash)
 

@@ -65,3 +65,21 @@ def _summary_after(entries: Sequence[ConversationEntry], index: int) -> Conversa
         if entry.type == COMPACTION or (entry.message is not None and (entry.is_turn or entry.message.role == "assistant")):
             return None
     return None
+
+
+def note_index(entries: Sequence[ConversationEntry], *, encrypted: bool) -> int:
+    """Return before which entry the note of origin goes: the first of what the model still has.
+
+    Args:
+        entries: The conversation's.
+        encrypted: Whether the target takes compactions that only their provider can read.
+    """
+    place = 0
+    for index, entry in enumerate(entries):
+        if entry.type == COMPACTION:
+            left = compacted_at(entries, index, ())
+            if left.is_readable or (encrypted and left.summary):
+                place = index + 1
+                while left.summary_seq is not None and entries[place - 1].seq != left.summary_seq:
+                    place += 1
+    return place

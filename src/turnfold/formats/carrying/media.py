@@ -51,6 +51,13 @@ def result_of(part: ToolResultPart) -> tuple[str | list[AnyPart], bool | None]:
     return content, is_error
 
 
+def searched(native: Any) -> str | None:
+    """What a provider's search was for, or which page it opened; None where that is not what it says."""
+    action = native.get("action") if isinstance(native, dict) else None
+    found = (action.get("query") or action.get("url") or action.get("pattern")) if isinstance(action, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def text_in(part: BlobPart) -> str | None:
     """Return the text of a document that is one, or None."""
     if part.content is None or not (part.mime_type or "").startswith(TEXT_TYPES):

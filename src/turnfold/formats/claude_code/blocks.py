@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from turnfold.formats.carrying.media import describe, lose, response_text, result_of, text_in
+from turnfold.formats.carrying.media import describe, lose, response_text, result_of, searched, text_in
 from turnfold.formats.carrying.options import WriteOptions
 from turnfold.formats.loss import LossReport
 from turnfold.model.message import Message
@@ -136,7 +136,7 @@ class Blocks:
             ids = {"id": part.id, "name": part.get("name")} if call else {"tool_use_id": part.id}
             return {"type": native["type"], **ids, **native}
         self._losses.add("calls of the provider's own tools as structured data (they are text)", seq)
-        return _text(f"[{part.get('name') or 'result'}: {response_text(native)}]")
+        return _text(f"[{part.get('name') or 'result'}: {searched(native) or response_text(native)}]")
 
 
 _MEDIA_FIELDS = frozenset({"title", "context", "citations"})

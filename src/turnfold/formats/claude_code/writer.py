@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry, split_kept
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
-from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at
+from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at, note_index
 from turnfold.formats.carrying.media import came_from, is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid4, digest_of, env_of, folder_of, origin_of, stamp
@@ -111,11 +111,12 @@ class _File:
     # ---- the conversation --------------------------------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        if self._options.origin_note:
-            yield self._user(note_text(self._conversation, self._cwd), isMeta=True)
         entries = self._conversation.entries
         said: set[int] = set()
+        note_at = note_index(entries, encrypted=False) if self._options.origin_note else -1
         for index, entry in enumerate(entries):
+            if index == note_at:
+                yield from self._note()
             if entry.type == COMPACTION:
                 yield from self._end_run()
                 self._at_us = max(entry.at_us, 0) or self._at_us
@@ -123,10 +124,16 @@ class _File:
             elif entry.seq not in said and entry.for_model:
                 yield from self._entry(entry)
         yield from self._end_run()
+        if note_at == len(entries):
+            yield from self._note()
         if self._conversation.children:
             self._losses.add("sessions of subagents", count=len(self._conversation.children))
         if self._conversation.system_prompt:
             self._losses.add("system prompts")
+
+    def _note(self) -> Iterator[dict[str, Any]]:
+        yield from self._end_run()
+        yield self._user(note_text(self._conversation, self._cwd), isMeta=True)
 
     def _entry(self, entry: ConversationEntry) -> Iterator[dict[str, Any]]:
         message = entry.message

@@ -13,7 +13,7 @@ from typing import Any
 
 from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry, split_kept
 from turnfold.formats.carrying import WriteOptions
-from turnfold.formats.carrying.compacting import LOSS, compacted_at
+from turnfold.formats.carrying.compacting import LOSS, compacted_at, note_index
 from turnfold.formats.carrying.media import is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid7, folder_of, origin_of, stamp
@@ -67,18 +67,20 @@ class _Rollout:
 
     def lines(self) -> Iterator[bytes]:
         yield self._line("session_meta", self._meta())
-        if self._options.origin_note:
-            note = {"type": "input_text", "text": note_text(self._conversation, self._cwd)}
-            yield self._line("response_item", {"type": "message", "role": "developer", "content": [note]})
         entries = self._conversation.entries
         summaries: set[int] = set()
+        note_at = note_index(entries, encrypted=True) if self._options.origin_note else -1
         for index, entry in enumerate(entries):
+            if index == note_at:
+                yield self._note()
             self._at_us = max(entry.at_us, 0) or self._at_us
             if entry.type == COMPACTION:
                 yield from self._compaction(entries, index, summaries)
             elif entry.seq not in summaries and entry.for_model:
                 yield from self._entry(entry)
         yield from self._end_turn()
+        if note_at == len(entries):
+            yield self._note()
         title = self._conversation.info.title
         if title:
             yield self._event("thread_name_updated", thread_id=self._thread_id, thread_name=title)
@@ -86,6 +88,10 @@ class _Rollout:
             self._losses.add("sessions of subagents", count=len(self._conversation.children))
         if self._conversation.system_prompt:
             self._losses.add("system prompts")
+
+    def _note(self) -> bytes:
+        text = {"type": "input_text", "text": note_text(self._conversation, self._cwd)}
+        return self._line("response_item", {"type": "message", "role": "developer", "content": [text]})
 
     def _meta(self) -> dict[str, Any]:
         branch = self._conversation.info.metadata.get("git_branch")
