@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,7 +89,11 @@ class Imported(NamedTuple):
 
 def imported(store: Store, path: Path) -> Imported:
     """Import a file and read what a model would get next."""
-    session_id = Importer(store).import_file(path).session_ids[0]
+    return session_in(store, Importer(store).import_file(path).session_ids[0])
+
+
+def session_in(store: Store, session_id: str) -> Imported:
+    """Read what a model would get next of a session."""
     conversation = conversation_of(store, SessionKey("default", session_id), losses=LossReport())
     expected = expected_of(conversation)
     expected.images = [image for image in expected.images if is_sound(image)]
@@ -114,9 +119,13 @@ def carried(session: Imported, losses: LossReport, target: str) -> Sent:
     left = msgspec.structs.replace(session.conversation, entries=[entry for entry in entries if entry not in injected])
     expected = expected_of(left)
     expected.images = [image for image in expected.images if is_sound(image)]
-    if target == "claude-code":  # whose calls have objects as arguments: free text is the one field of such an object
-        expected.calls = {key: (name, {"input": said} if isinstance(said, str) else said) for key, (name, said) in expected.calls.items()}
     return expected
+
+
+def as_objects(expected: Sent) -> Sent:
+    """As Claude Code has it, whose calls have objects as arguments: free text is the one field of such an object."""
+    calls = {key: (name, {"input": said} if isinstance(said, str) else said) for key, (name, said) in expected.calls.items()}
+    return replace(expected, calls=calls)
 
 
 def _is_sealed(message: Message) -> bool:
