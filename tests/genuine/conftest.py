@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tools.genuine.clis import ClaudeCli, CodexCli, find_cli
+from tools.genuine.clis import CODEX_TOKENS_MAX, ClaudeCli, CodexCli, find_cli
 from tools.genuine.compare import Comparison
 from tools.genuine.script import Script
 from tools.genuine.server import ScriptedModel
@@ -53,9 +53,9 @@ def new_claude(model: ScriptedModel, folder: Path) -> ClaudeCli:
     return ClaudeCli(program("claude"), folder / "claude", model.url)
 
 
-def new_codex(model: ScriptedModel, folder: Path, provider: str = "openai") -> CodexCli:
+def new_codex(model: ScriptedModel, folder: Path, provider: str = "openai", compact_at_tokens: int = CODEX_TOKENS_MAX) -> CodexCli:
     """Codex in a home of its own below a folder."""
-    return CodexCli(program("codex"), folder / "codex", model.url, provider=provider)
+    return CodexCli(program("codex"), folder / "codex", model.url, provider=provider, compact_at_tokens=compact_at_tokens)
 
 
 @pytest.fixture

@@ -110,14 +110,20 @@ def carried(session: Imported, losses: LossReport, target: str) -> Sent:
     """
     entries = list(session.conversation.entries)
     told = losses.counts
-    injected = [entry for entry in entries if entry.for_model and is_injected_by_tool(entry)]
-    assert told.get("lines that the tool injects about itself", 0) == len(injected)
+    assert told.get("lines that the tool injects about itself", 0) == sum(
+        entry.for_model and is_injected_by_tool(entry) for entry in entries
+    )
     unreadable = [entry for entry in entries if any(_is_sealed(message) for message in entry.replacement)]
     if target != "codex":
         assert told.get(LOSS, 0) == len(unreadable)
         entries = [entry for entry in entries if entry not in unreadable]
-    left = msgspec.structs.replace(session.conversation, entries=[entry for entry in entries if entry not in injected])
-    expected = expected_of(left)
+    return conversation_alone(msgspec.structs.replace(session.conversation, entries=entries))
+
+
+def conversation_alone(conversation: Conversation) -> Sent:
+    """Return what a request must hold of a conversation, without what its tool says to its model about itself anew each time."""
+    entries = [entry for entry in conversation.entries if not is_injected_by_tool(entry)]
+    expected = expected_of(msgspec.structs.replace(conversation, entries=entries))
     expected.images = [image for image in expected.images if is_sound(image)]
     return expected
 

@@ -138,6 +138,11 @@ class ClaudeCli(_Cli):
             arguments += ["--resume", resume]
         return self._run(arguments, stdin=prompt)
 
+    def ask_with(self, content: Sequence[dict[str, Any]], *, resume: str) -> Ran:
+        """Run a prompt of several blocks to its end."""
+        arguments = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose", "--resume", resume]
+        return self._run(arguments, stdin=json.dumps({"type": "user", "message": {"role": "user", "content": list(content)}}) + "\n")
+
     def session_id(self, ran: Ran) -> str:
         """The session's id that a run reported."""
         return str(json.loads(ran.stdout)["session_id"])
@@ -210,6 +215,10 @@ supports_websockets = false
         arguments += (word for image in images for word in ("--image", str(image)))
         arguments += ["--", *([] if resume is None else [resume]), prompt]
         return self._run(arguments)
+
+    def thread_id(self, ran: Ran) -> str:
+        """The thread's id that a run reported."""
+        return str(json.loads(ran.stdout.splitlines()[0])["thread_id"])
 
     def threads(self) -> list[dict[str, Any]]:
         """The threads that Codex itself lists, by its app server.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from tools.genuine.script import Answer, Call, Shell
+from tools.genuine.script import Answer, Call, Search, Shell
 
 JSON = dict[str, Any]
 SIGNATURE = "c2NyaXB0ZWQgc2lnbmF0dXJl"
@@ -18,6 +18,8 @@ _EMPTY: dict[str, JSON] = {
     "function_call": {"arguments": ""},
     "custom_tool_call": {"input": ""},
     "reasoning": {"summary": []},
+    "tool_search_call": {},
+    "compaction": {},
 }
 """What an item of the Responses API has not yet when it opens."""
 
@@ -37,7 +39,7 @@ def message_object(body: JSON, answer: Answer) -> JSON:
     if answer.text or not answer.calls:
         blocks.append({"type": "text", "text": answer.text or "."})
     for call in answer.calls:
-        said = Call("Bash", {"command": call.command, "description": "a scripted command"}) if isinstance(call, Shell) else call
+        said = _claude_call(call)
         arguments = {"input": said.arguments} if isinstance(said.arguments, str) else said.arguments
         blocks.append({"type": "tool_use", "id": _id("toolu"), "name": said.name, "input": arguments})
     return {
@@ -55,6 +57,12 @@ def message_object(body: JSON, answer: Answer) -> JSON:
             "output_tokens": OUTPUT_TOKENS,
         },
     }
+
+
+def _claude_call(call: Call | Shell | Search) -> Call:
+    if isinstance(call, Shell):
+        return Call("Bash", {"command": call.command, "description": "a scripted command"})
+    return Call("ToolSearch", {"query": call.query}) if isinstance(call, Search) else call
 
 
 def message_events(message: JSON) -> list[JSON]:
@@ -92,10 +100,14 @@ def _halves(text: str) -> list[str]:
 def response_object(body: JSON, answer: Answer) -> JSON:
     """Return the whole response to a Responses request."""
     items: list[JSON] = []
-    if answer.reasoning:
+    asked = body.get("input")
+    if isinstance(asked, list) and asked and isinstance(asked[-1], dict) and asked[-1].get("type") == "compaction_trigger":
+        items.append({"type": "compaction", "id": _id("cmp"), "encrypted_content": ENCRYPTED})
+        answer = Answer()
+    elif answer.reasoning:
         summary = [{"type": "summary_text", "text": answer.reasoning}]
         items.append({"type": "reasoning", "id": _id("rs"), "summary": summary, "encrypted_content": ENCRYPTED})
-    if answer.text or not answer.calls:
+    if answer.text or not (answer.calls or items):
         content = [{"type": "output_text", "text": answer.text or ".", "annotations": []}]
         items.append({"type": "message", "id": _id("msg"), "role": "assistant", "content": content, "status": "completed"})
     offered = offered_tools(body)
@@ -137,11 +149,15 @@ def _opened(item: JSON) -> JSON:
     return {**item, **_EMPTY[item["type"]]}
 
 
-def _call_item(call: Call) -> JSON:
+def _call_item(call: Call | Search) -> JSON:
+    if isinstance(call, Search):
+        arguments = {"query": call.query, "limit": 8}
+        return {"type": "tool_search_call", "id": _id("tsc"), "call_id": _id("call"), "execution": "client", "arguments": arguments}
     if isinstance(call.arguments, str):
         return {"type": "custom_tool_call", "id": _id("ctc"), "call_id": _id("call"), "name": call.name, "input": call.arguments}
     text = json.dumps(call.arguments)
-    return {"type": "function_call", "id": _id("fc"), "call_id": _id("call"), "name": call.name, "arguments": text}
+    within = {"namespace": call.namespace} if call.namespace else {}
+    return {"type": "function_call", "id": _id("fc"), "call_id": _id("call"), "name": call.name, **within, "arguments": text}
 
 
 def offered_tools(body: JSON) -> list[str]:

@@ -21,6 +21,14 @@ class Call:
 
     name: str
     arguments: dict[str, Any] | str
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for tools that are not offered, by the API's own kind of call (OpenAI alone has one)."""
+
+    query: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Answer:
     """
 
     text: str = ""
-    calls: tuple[Call | Shell, ...] = ()
+    calls: tuple[Call | Shell | Search, ...] = ()
     reasoning: str = ""
     input_tokens: int = 1_000
 

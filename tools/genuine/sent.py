@@ -88,6 +88,8 @@ def _read_item(item: JSON, sent: Sent) -> None:
         sent.calls[call_id] = ("tool_search", item.get("arguments"))
     elif kind == "tool_search_output":
         sent.results[call_id] = json.dumps(item.get("tools"))
+    elif isinstance(kind, str) and kind.endswith("_call_output") and "call_id" not in item:
+        sent.texts.append(("developer", _result(item.get("output"), sent)))  # Codex tells its model something in the form of an output
     elif isinstance(kind, str) and kind.endswith("_call_output"):
         sent.results[call_id] = _result(item.get("output"), sent)
     elif kind == "reasoning":

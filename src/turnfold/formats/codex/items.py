@@ -167,7 +167,16 @@ def _tool_search_call(item: dict[str, Any]) -> Message:
 
 def _output(item: dict[str, Any]) -> Message:
     output = item.get("output")
+    if "call_id" not in item and isinstance(item.get("name"), str):
+        return _told(item, output)
     return _result(item, output, exit_code_of(output))
+
+
+def _told(item: dict[str, Any], output: Any) -> Message:
+    """What Codex tells its model in the form of an output that nobody called for (0.169: a goal's objective): an instruction by that name."""
+    parts: list[Part] = [TextPart(output)] if isinstance(output, str) else [content_part(block) for block in list_of(output)]
+    name = ".".join(word for word in (text_of(item.get("namespace")), text_of(item.get("name"))) if word)
+    return Message("developer", parts, name or None, native_id=text_or_none(item.get("id")))
 
 
 def _tool_search_output(item: dict[str, Any]) -> Message:
