@@ -1,4 +1,4 @@
-"""Ids of tool calls: one map per file, so that every result finds its call and no id occurs twice."""
+"""Ids and names of tool calls: one map of ids per file, so that every result finds its call and no id occurs twice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from turnfold.formats.carrying.options import digest_of
 
 UNKNOWN_TOOL = "call_not_in_history"
 """Name of the call that is put in front of a result whose own call is missing: neither tool takes a result alone."""
+NAME_CHARS_MAX = 128
+"""Of a tool's name: both providers' APIs refuse a history with others."""
 _plain = re.compile(r"[a-zA-Z0-9_-]+")
+_other = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def api_name(name: str) -> str:
+    """Return a tool's name as an API takes it; what models have called tools in real files is not always one."""
+    if _plain.fullmatch(name) and len(name) <= NAME_CHARS_MAX:
+        return name
+    return _other.sub("_", name)[:NAME_CHARS_MAX] or "tool"
 
 
 class CallIds:

@@ -17,6 +17,8 @@ from turnfold.model.parts import AnyPart, BlobPart, FilePart, TextPart, ToolResu
 _PART_TYPES = frozenset({"text", "blob", "uri", "file", "opaque", "refusal"})
 ERROR_MARK = "[the tool reported an error]\n"
 """In front of a result's text where the target has no field for it; taken away again on the way back."""
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""What both providers' APIs take as an image; a history with another is refused."""
 TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml")
 
 
@@ -66,6 +68,17 @@ def text_in(part: BlobPart) -> str | None:
         return base64.b64decode(part.content, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
+
+
+def image_type(part: BlobPart) -> str | None:
+    """The media type of an image that the APIs take, or None."""
+    kind = part.mime_type or "image/png"
+    return kind if part.modality == "image" and kind in IMAGE_TYPES else None
+
+
+def is_public(part: AnyPart) -> bool:
+    """Whether a provider can fetch media from their address."""
+    return type(part) is UriPart and part.uri.startswith(("https://", "http://"))
 
 
 def describe(part: AnyPart) -> str:

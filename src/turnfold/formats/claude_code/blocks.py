@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from turnfold.formats.carrying.media import describe, lose, response_text, result_of, searched, text_in
+from turnfold.formats.carrying.calls import api_name
+from turnfold.formats.carrying.media import describe, image_type, is_public, lose, response_text, result_of, searched, text_in
 from turnfold.formats.carrying.options import WriteOptions
 from turnfold.formats.loss import LossReport
 from turnfold.model.message import Message
@@ -26,8 +27,6 @@ from turnfold.model.parts import (
 )
 
 PROVIDER = "anthropic"
-IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""What the Messages API takes as an image."""
 Block = dict[str, Any]
 
 
@@ -61,8 +60,8 @@ class Blocks:
 
     def call(self, part: ToolCallPart, native_id: str) -> tuple[Block, dict[str, Any]]:
         """Return a call as a block, and what the block has no field for."""
-        block: Block = {"type": "tool_use", "id": native_id, "name": part.name}
-        beside: dict[str, Any] = {}
+        block: Block = {"type": "tool_use", "id": native_id, "name": api_name(part.name)}
+        beside: dict[str, Any] = {} if block["name"] == part.name else {"name": part.name}
         if part.namespace:
             beside["namespace"] = part.namespace
         if isinstance(part.arguments, dict) and part.input_kind != "text":
@@ -102,14 +101,15 @@ class Blocks:
         extra = {key: value for key, value in part.ext.items() if key in _MEDIA_FIELDS} if self._native else {}
         kind = "image" if part.modality == "image" else "document"
         if type(part) is BlobPart and part.content:
-            if part.modality == "image" and (part.mime_type or "image/png") in IMAGE_TYPES:
-                return {"type": "image", "source": _base64(part.mime_type or "image/png", part.content), **extra}
+            mime_type = image_type(part)
+            if mime_type is not None:
+                return {"type": "image", "source": _base64(mime_type, part.content), **extra}
             if part.mime_type == "application/pdf":
                 return {"type": "document", "source": _base64(part.mime_type, part.content), **extra}
             inside = text_in(part)
             if inside is not None:
                 return _text(inside)
-        elif type(part) is UriPart and part.modality in {"image", "document"} and part.uri.startswith(("https://", "http://")):
+        elif type(part) is UriPart and part.modality in {"image", "document"} and is_public(part):
             return {"type": kind, "source": {"type": "url", "url": part.uri}, **extra}
         elif type(part) is FilePart and self._native:
             return {"type": kind, "source": {"type": "file", "file_id": part.file_id}, **extra}

@@ -62,7 +62,7 @@ def restore(parts: Parts, mark: Any) -> None:
         part["arguments"] = inner
     elif kind == "raw" and type(inner) is str:
         part["arguments"], part["arguments_raw"] = None, inner
-    for name in ("arguments_raw", "namespace"):
+    for name in ("name", "arguments_raw", "namespace"):
         if type(mark.get(name)) is str:
             part[name] = mark[name]
 

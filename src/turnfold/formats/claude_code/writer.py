@@ -22,7 +22,7 @@ from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, FilePart, ToolCallPart, ToolResultPart, UriPart
-from turnfold.model.usage import Usage
+from turnfold.model.usage import NO_USAGE, Usage
 
 NAME = "claude-code"
 VERSION = "2.1.0"
@@ -91,6 +91,8 @@ class _File:
         self._asked: list[str] = []
         self._shown: list[Block] = []
         self._message_id: str | None = None
+        self._usage = self._owed = NO_USAGE
+        """What the answer at hand has used, and that part of it that no line says so far (answers that are left out have none)."""
         self._pair()
 
     def _pair(self) -> None:
@@ -124,6 +126,8 @@ class _File:
             elif entry.seq not in said and entry.for_model:
                 yield from self._entry(entry)
         yield from self._end_run()
+        if self._owed:
+            self._losses.add("usage of answers that are left out")
         if note_at == len(entries):
             yield from self._note()
         if self._conversation.children:
@@ -157,6 +161,8 @@ class _File:
         own = message.response_id if message.provider == PROVIDER else None
         if own is not None or self._message_id is None:
             self._message_id = own or f"msg_{digest_of(self._session_id, entry.seq)[:24]}"
+        self._usage = self._owed + entry.usage if self._owed and entry.usage else entry.usage or self._owed
+        self._owed = self._usage
         for part in message.parts:
             if type(part) is ToolCallPart:
                 call_id = self._call_ids[id(part)]
@@ -172,8 +178,8 @@ class _File:
                 said = self._blocks.of(part, message, entry.seq)
                 if said is not None:
                     yield self._answer(entry, message, said, {})
-        if entry.usage or own is not None:
-            self._message_id = None
+        if (self._usage and not self._owed) or own is not None:
+            self._message_id = None  # the next answer has its own usage, and so is a message of its own
 
     def _end_run(self) -> Iterator[dict[str, Any]]:
         """Write what belongs behind the assistant's message: the results of its calls, then what it showed."""
@@ -213,6 +219,7 @@ class _File:
         call_id = self._call_ids.get(id(part))
         if call_id is None:
             return
+        self._usage = NO_USAGE
         self._losses.add("results whose call is missing (they have a call that says so)", entry.seq)
         block = {"type": "tool_use", "id": call_id, "name": UNKNOWN_TOOL, "input": {}}
         yield self._answer(entry, Message("assistant"), block, {})
@@ -278,6 +285,7 @@ class _File:
     # ---- lines -------------------------------------------------------------------------------------------------------------------------
 
     def _answer(self, entry: ConversationEntry, message: Message, block: Block, beside: dict[str, Any]) -> dict[str, Any]:
+        self._owed = NO_USAGE
         native = {
             "id": self._message_id or f"msg_{digest_of(self._session_id, entry.seq, block.get('id'))[:24]}",
             "type": "message",
@@ -286,7 +294,7 @@ class _File:
             "content": [block],
             "stop_reason": message.native_finish_reason if message.provider == PROVIDER else None,
             "stop_sequence": None,
-            "usage": _native(entry.usage),
+            "usage": _native(self._usage),
         }
         return self._chained("assistant", message=native, **({MARK: beside} if beside else {}))
 

@@ -141,8 +141,11 @@ class CodexReader:
 
     def _wrapped(self, line: Line, value: dict[str, Any]) -> Projected:
         kind, payload = text_of(value.get("type")), value["payload"]
-        if "turnfold" in value:  # a line of our own writer: rollouts name the model in turn contexts, which it leaves out
-            self._model = name_of(object_of(value["turnfold"]).get("model")) or self._model
+        if "turnfold" in value:  # a line of our own writer: what a rollout has no field for there
+            mark = object_of(value["turnfold"])
+            self._model = name_of(mark.get("model")) or self._model
+            if "name" in payload and isinstance(mark.get("name"), str):
+                payload = {**payload, "name": mark["name"]}
         if kind == "response_item":
             return self._item(line, payload)
         if kind == "event_msg":

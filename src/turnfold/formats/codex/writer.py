@@ -181,17 +181,18 @@ class _Rollout:
 
     def _item(self, item: Item) -> bytes:
         if item.get("role") == "assistant" or item["type"] in {"function_call", "custom_tool_call", "reasoning"}:
-            return self._line("response_item", item, model=self._model)
+            return self._line("response_item", item, model=self._model, name=self._items.names.get(item.get("call_id", "")))
         return self._line("response_item", item)
 
     def _event(self, kind: str, **fields: Any) -> bytes:
         return self._line("event_msg", {"type": kind, **fields})
 
-    def _line(self, kind: str, payload: dict[str, Any], model: str = "") -> bytes:
-        mark: dict[str, Any] = {}
+    def _line(self, kind: str, payload: dict[str, Any], *, model: str = "", name: str | None = None) -> bytes:
+        """A line; ``model`` and ``name`` (of a tool) stand beside the payload, which has no field for them."""
+        mark: dict[str, Any] = {} if name is None else {"name": name}
         if model and model != self._told_model:
-            mark, self._told_model = {MARK: {"model": model}}, model
-        return line_of({"timestamp": stamp(self._at_us), "type": kind, "payload": payload, **mark}) + b"\n"
+            mark["model"] = self._told_model = model
+        return line_of({"timestamp": stamp(self._at_us), "type": kind, "payload": payload, **({MARK: mark} if mark else {})}) + b"\n"
 
 
 def _apart(items: Iterator[Item]) -> Iterator[Item]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
-from turnfold.formats.carrying.media import ERROR_MARK, describe, lose, response_text, result_of, text_in
+from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds, api_name
+from turnfold.formats.carrying.media import ERROR_MARK, describe, image_type, is_public, lose, response_text, result_of, text_in
 from turnfold.formats.carrying.options import WriteOptions
 from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
@@ -42,6 +42,8 @@ class Items:
         self._free_text: set[str] = set()
         self.open_calls: dict[str, None] = {}
         """Calls that have no result so far."""
+        self.names: dict[str, str] = {}
+        """Names of calls that are others in the file."""
 
     def of(self, message: Message, seq: int) -> Iterator[Item]:
         """Yield the items of a message; ``seq`` is where losses are."""
@@ -78,11 +80,12 @@ class Items:
     def _media(self, part: BlobPart | UriPart | FilePart, text: str, seq: int) -> Item:
         detail = part.ext.get("detail")
         extra = {"detail": detail} if isinstance(detail, str) else {}
-        if type(part) is UriPart and part.modality == "image":
+        if type(part) is UriPart and part.modality == "image" and is_public(part):
             return {"type": "input_image", "image_url": part.uri, **extra}
         if type(part) is BlobPart and part.content:
-            if part.modality == "image":
-                return {"type": "input_image", "image_url": f"data:{part.mime_type or 'image/png'};base64,{part.content}", **extra}
+            mime_type = image_type(part)
+            if mime_type is not None:
+                return {"type": "input_image", "image_url": f"data:{mime_type};base64,{part.content}", **extra}
             if part.modality == "audio":
                 return {"type": "input_audio", "audio_url": f"data:{part.mime_type or 'audio/wav'};base64,{part.content}"}
             inside = text_in(part)
@@ -116,6 +119,9 @@ class Items:
         call_id = self._ids.call(part.id)
         self.open_calls[call_id] = None
         also = {"namespace": part.namespace} if part.namespace else {}
+        name = api_name(part.name)
+        if name != part.name:
+            self.names[call_id] = part.name
         if part.input_kind == "text":
             self._free_text.add(call_id)
             return {
@@ -127,7 +133,7 @@ class Items:
                 "input": _as_text(part),
             }
         arguments = part.arguments_raw if part.arguments_raw is not None else _as_text(part)
-        return {"type": "function_call", "name": part.name, **also, "arguments": arguments, "call_id": call_id}
+        return {"type": "function_call", "name": name, **also, "arguments": arguments, "call_id": call_id}
 
     def _result(self, part: ToolResultPart, seq: int) -> Iterator[Item]:
         call_id = self._ids.result(part.id)
