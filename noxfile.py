@@ -123,6 +123,14 @@ def genuine(session: nox.Session) -> None:
     session.run("pytest", "-m", "genuine", "--timeout=600", "tests/genuine", *session.posargs, env={"TURNFOLD_GENUINE": "required"})
 
 
+@nox.session(default=False)
+def drift(session: nox.Session) -> None:
+    """Run the newest CLIs, and print what their session files have that is not known here yet."""
+    _install(session)
+    session.install("--upgrade", *nox.project.dependency_groups(PYPROJECT, "genuine"))
+    session.run("python", "-m", "tools.drift", "--npm", str(Path(session.virtualenv.location) / "npm"), *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation with warnings as errors and run its examples; the reference must be that of the code."""

@@ -37,6 +37,14 @@ from turnfold.stores.registry import open_store
 
 KNOWN = Path(__file__).parent / "drift_known.json"
 FIELDS_SHOWN_MAX = 12
+KEPT_ONLY = {
+    "api-request": "what was sent to the API, once more: the messages are there as lines of their own",
+    "api-request-blob": "the same",
+    "api-request-shape": "the same: system prompt and tools",
+    "attachment/deferred_tools_record": "the tools' descriptions",
+    "attachment/prompt_snapshot": "the tool's own system prompt",
+}
+"""Kinds that are left without a meaning on purpose, and why."""
 
 
 @dataclass
@@ -167,8 +175,10 @@ def report(title: str, found: Found, known: Shapes) -> tuple[list[str], int]:
     ]
     lines += (f"  new kind   {kind} → {_becomes(found, kind)}  {{{_some(new[kind])}}}" for kind in kinds)
     lines += (f"  new fields {kind}  {{{_some(paths)}}}" for kind, paths in grown.items())
-    opaque = sorted(kind for kind, types in found.becomes.items() if "opaque" in types)
+    opaque = sorted(kind for kind, types in found.becomes.items() if "opaque" in types and kind not in KEPT_ONLY)
     lines += (f"  without a meaning here: {kind} ({found.lines[kind]})" for kind in opaque)
+    kept_only = sum(found.lines[kind] for kind in KEPT_ONLY)
+    lines += [f"  kept without a meaning on purpose: {kept_only} lines"] if kept_only else []
     lines += (f"  problem: {problem}" for problem in found.problems)
     return lines, len(kinds) + field_count
 
