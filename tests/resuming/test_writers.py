@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.resuming.native import Said, claude, codex
-from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry
+from turnfold.core.compaction import COMPACTION
+from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.media import ERROR_MARK
 from turnfold.formats.carrying.note import is_note, note_text
@@ -16,6 +17,7 @@ from turnfold.formats.claude_code.writer import ClaudeCodeWriter
 from turnfold.formats.codex.writer import CodexWriter
 from turnfold.formats.loss import LossReport
 from turnfold.formats.registry import formats
+from turnfold.model.event_types import Compaction
 from turnfold.model.message import Message, assistant, message, tool_call, tool_result, user
 from turnfold.model.parts import (
     BlobPart,
@@ -44,7 +46,9 @@ def entry(item: Message | dict[str, Any], seq: int, **fields: Any) -> Conversati
     """One entry; a dict is a compaction's payload."""
     if isinstance(item, dict):
         said = user(item["summary"]) if item.get("summary") else None
-        return ConversationEntry(seq=seq, last_seq=seq, at_us=seq * 1_000_000, type=COMPACTION, message=said, data=item, **fields)
+        return ConversationEntry(
+            seq=seq, last_seq=seq, at_us=seq * 1_000_000, type=COMPACTION, message=said, data=Compaction(**item), **fields
+        )
     facts: dict[str, Any] = {"is_turn": item.role == "user", "visibility": "both", **fields}
     kind = facts.pop("type", "message")
     return ConversationEntry(seq=seq, last_seq=seq, at_us=seq * 1_000_000, type=kind, message=item, **facts)

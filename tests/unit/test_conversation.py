@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
-from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry, entries_of, split_kept
+from turnfold.core.compaction import COMPACTION, Span, compacted, span_of, split
+from turnfold.core.conversation import Conversation, ConversationEntry, entries_of
 from turnfold.model.event import Event
+from turnfold.model.event_types import Compaction
 from turnfold.model.message import Message, assistant, encode_message, tool_call, tool_result, user
 from turnfold.model.session import SessionInfo
 from turnfold.model.usage import Usage
@@ -147,7 +149,17 @@ def test_a_redacted_compaction_stands_for_nothing() -> None:
     assert said(entries_of(events)) == ["a", "b"]
 
 
-def test_splitting_keeps_the_order() -> None:
-    entries = entries_of(events_of(user("a"), user("b"), user("c"), (COMPACTION, {"first_seq": 2, "last_seq": 2, "summary": "S"})))
-    before, after = split_kept(entries[:3], entries[3])
+def test_a_compaction_of_a_stretch_leaves_what_is_before_and_after_it() -> None:
+    middle = (COMPACTION, {"summary": "SUM", "first_seq": 2, "last_seq": 3})
+    assert model_view(user("a"), assistant("b"), user("c"), assistant("d"), middle, user("e")) == ["a", "SUM", "d", "e"]
+    entries = entries_of(events_of(user("a"), user("b"), user("c")))
+    before, after = split(entries, Span(2, 2, frozenset()))
     assert (said(before), said(after)) == (["a"], ["c"])
+    assert said(compacted(entries, {3: Span(1, 2, frozenset())}, frozenset({1}))) == ["a", "c"]
+
+
+def test_how_far_back_a_view_has_to_be_known() -> None:
+    assert span_of(Compaction(), 7).reach_seq == 7
+    assert span_of(Compaction(first_seq=1, last_seq=5, keeps=[2, 9]), 7).reach_seq == 2
+    assert span_of(Compaction(first_seq=3, last_seq=5), 7).reach_seq == 1
+    assert span_of(Compaction(first_seq=3, keeps=[1], replacement=[{}]), 7).reach_seq == 7

@@ -108,6 +108,6 @@ def _tell_losses(files: Sequence[ExportedFile]) -> None:
 
 
 def _tell_children(client: Client, one: str) -> None:
-    children = children_of(client, one)
+    children = [child for child in children_of(client, one) if (child.parent or {}).get("relation") == "subagent"]
     if children:
         note(f"{count(len(children), 'session')} of subagents not written; -o FOLDER/ writes the whole set")

@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
+from turnfold.core.compaction import COMPACTION, Span, compacted, span_of
 from turnfold.core.fold import payload_of
 from turnfold.core.transcript import retracted_by, show
 from turnfold.model.event import Event
-from turnfold.model.event_types import MESSAGE
+from turnfold.model.event_types import MESSAGE, Compaction
 from turnfold.model.message import Message, decode_message
 from turnfold.model.parts import TextPart
 from turnfold.model.session import SessionInfo
 from turnfold.model.usage import NO_USAGE, Usage
 
-COMPACTION = "compaction"
 CONTEXT = "context"
 ENTRY_TYPES = frozenset({MESSAGE, CONTEXT, COMPACTION})
 """Types of events that a conversation is made of."""
@@ -36,7 +36,7 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
         type: ``message``, ``context`` (what a tool injected) or ``compaction``.
         message: The message with its media inline; for a compaction the summary as a user message, or None where there is none to read.
         visibility: ``both`` and ``model`` are what the model saw; ``ui`` is for people alone.
-        data: A compaction's payload (``model.event_types.Compaction``), else None.
+        data: A compaction's payload, else None.
         replacement: What the source itself put in place of all that a compaction stands for, its summary included; empty where it
             has only a summary.
         meta: The first event's ``meta``.
@@ -51,7 +51,7 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     message: Message | None
     visibility: str = "both"
-    data: dict[str, Any] | None = None
+    data: Compaction | None = None
     replacement: Sequence[Message] = ()
     meta: dict[str, Any] = {}
     message_id: str | None = None
@@ -59,6 +59,11 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = None
     is_turn: bool = False
     usage: Usage = NO_USAGE
+
+    @property
+    def span(self) -> Span | None:
+        """What a compaction stands for; None for anything else."""
+        return None if self.data is None else span_of(self.data, self.seq)
 
     @property
     def for_model(self) -> bool:
@@ -91,40 +96,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
         A compaction stands where its summary belongs. What it keeps of older times stands before it, what it keeps of the latest after it.
         """
-        kept: list[ConversationEntry] = []
-        for entry in self.entries:
-            if entry.type == COMPACTION:
-                before, after = split_kept(kept, entry)
-                kept = [entry, *after] if entry.replacement else [*before, entry, *after]
-            elif entry.for_model:
-                kept.append(entry)
-        return kept
-
-
-def split_kept(
-    entries: Iterable[ConversationEntry], compaction: ConversationEntry
-) -> tuple[list[ConversationEntry], list[ConversationEntry]]:
-    """Leave out what a compaction stands for.
-
-    Args:
-        entries: What the model had before it.
-        compaction: The compaction.
-
-    Returns:
-        What it keeps from before the last entry that it stands for (the user's messages, with some tools), and what it keeps from after.
-    """
-    data = compaction.data or {}
-    first, last = data.get("first_seq") or 0, data.get("last_seq") or compaction.seq - 1
-    keeps = frozenset(data.get("keeps") or ())
-    before: list[ConversationEntry] = []
-    after: list[ConversationEntry] = []
-    for entry in entries:
-        if first <= entry.seq <= last and entry.seq not in keeps:
-            before += after
-            after = []
-        else:
-            after.append(entry)
-    return before, after
+        spans = {entry.seq: entry.span for entry in self.entries if entry.span is not None}
+        return compacted([entry for entry in self.entries if entry.for_model or entry.seq in spans], spans)
 
 
 def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
@@ -163,9 +136,8 @@ def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
 
 def _compaction(event: Event) -> ConversationEntry:
     payload = payload_of(event)
-    data: dict[str, Any] = msgspec.to_builtins(payload)
     message = Message("user", [TextPart(payload.summary)], seq=event.seq) if payload.summary else None
-    return _made([event], COMPACTION, message, data=data, replacement=_replacement(payload.replacement))
+    return _made([event], COMPACTION, message, data=payload, replacement=_replacement(payload.replacement))
 
 
 def _replacement(messages: Sequence[Any] | None) -> list[Message]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from turnfold.core.compaction import COMPACTION, compacted, span_of
 from turnfold.core.fold import payload_of
 from turnfold.core.lifecycle import TERMINAL
 from turnfold.core.state import fold_pins, keyed_entries
@@ -28,7 +29,8 @@ from turnfold.model.session import Entry
 
 _MODEL = frozenset({"model", "both"})
 _WINDOW_SHOWN = frozenset({MESSAGE, "context"})
-_WINDOW_TYPES = VIEW_TYPES | _WINDOW_SHOWN | {"compaction"}
+_COMPACTIONS = frozenset({COMPACTION})
+_WINDOW_TYPES = VIEW_TYPES | _WINDOW_SHOWN | _COMPACTIONS
 _TAIL_CHUNK_MIN = 64
 
 
@@ -70,10 +72,10 @@ class Reading(Handle):
             pinned = fold_pins(self._all(branch, frozenset({"pin", "unpin"}), None))
         first = _system_prompt(head.entry("system_prompt", ""))
         if pinned:
-            events = self._all(branch, _WINDOW_TYPES, viewer, visible=_MODEL)
+            events = [event for event in self._all(branch, _WINDOW_TYPES, viewer) if _is_for_model(event)]
         else:
             events = self._recent(branch, token_budget, viewer)
-        summary, view = _after_compaction(events, pinned)
+        summary, view = _after_compactions(events, pinned)
         return plan(view, token_budget, first=[*first, *summary], pinned=frozenset(pinned))
 
     def events(
@@ -187,16 +189,13 @@ class Reading(Handle):
         types: frozenset[str],
         viewer: str | None,
         *,
-        visible: frozenset[str] | None = None,
         before: int | None = None,
     ) -> list[Event]:
         """Read a branch's whole view in chunks."""
         out: list[Event] = []
         after = 0
         while True:
-            query = self._query(
-                after=after, before=before, limit=PAGE_EVENTS_MAX, branch=branch, types=types, visible=visible, viewer=viewer
-            )
+            query = self._query(after=after, before=before, limit=PAGE_EVENTS_MAX, branch=branch, types=types, viewer=viewer)
             page = self._read(query)
             out = page.events if not out else out + page.events
             if not page.more:
@@ -218,22 +217,21 @@ class Reading(Handle):
             limit *= 2
 
     def _recent(self, branch: str, token_budget: int, viewer: str | None) -> list[Event]:
-        """Read backwards until the budget is surely used up or a compaction is met; ascending."""
+        """Read backwards until the budget is surely used up, or as far as a compaction asks for; ascending."""
         out: list[Event] = []
         before: int | None = None
         limit = _TAIL_CHUNK_MIN
         tokens = 0
         while True:
-            query = self._query(
-                before=before, limit=limit, branch=branch, types=_WINDOW_TYPES, visible=_MODEL, viewer=viewer, descending=True
-            )
+            query = self._query(before=before, limit=limit, branch=branch, types=_WINDOW_TYPES, viewer=viewer, descending=True)
             page = self._read(query)
-            out += page.events
-            tokens += sum(event.token_count for event in page.events)
-            enough = tokens > 2 * token_budget and any(event.turn_count for event in page.events)
-            if not page.more or enough or any(event.type == "compaction" for event in page.events):
+            seen = [event for event in page.events if _is_for_model(event)]
+            out += seen
+            tokens += sum(event.token_count for event in seen)
+            enough = tokens > 2 * token_budget and any(event.turn_count for event in seen)
+            if not page.more or not page.events or enough or _is_reached(out):
                 return out[::-1]
-            before = out[-1].seq
+            before = page.events[-1].seq
             limit = min(limit * 2, PAGE_EVENTS_MAX)
 
 
@@ -243,15 +241,30 @@ def _system_prompt(entry: Entry | None) -> list[Message]:
     return [system(msgspec.json.decode(entry.value, type=str))]
 
 
-def _after_compaction(events: list[Event], pinned: set[int]) -> tuple[list[Message], list[Shown]]:
-    """Split a view at its newest compaction: (what stands for the earlier part, what follows and is pinned)."""
-    at = next((i for i in range(len(events) - 1, -1, -1) if events[i].type == "compaction" and not events[i].redacted), None)
-    if at is None:
+def _is_for_model(event: Event) -> bool:
+    """Whether an event concerns what the model sees; what takes messages out or stands for them does, whoever sees it itself."""
+    return event.visibility in _MODEL or event.type not in _WINDOW_SHOWN
+
+
+def _after_compactions(events: list[Event], pinned: set[int]) -> tuple[list[Message], list[Shown]]:
+    """Return what stands for earlier parts of a view, and what is left of it: what follows, what compactions keep, and what is pinned."""
+    payloads = {event.seq: payload_of(event) for event in events if event.type == COMPACTION and not event.redacted}
+    if not payloads:
         return [], show(events, _WINDOW_SHOWN)
-    data = payload_of(events[at])
-    keep = set(data.keeps) | pinned
-    before = [shown for shown in show(events[:at], _WINDOW_SHOWN) if shown.seq in keep]
-    return summary_messages(data), [*before, *show(events[at + 1 :], _WINDOW_SHOWN)]
+    view = show([event for event in events if event.type != COMPACTION or event.seq in payloads], _WINDOW_SHOWN, marks=_COMPACTIONS)
+    left = compacted(view, {seq: span_of(data, seq) for seq, data in payloads.items()}, frozenset(pinned))
+    summaries = [message for shown in left if shown.seq in payloads for message in summary_messages(payloads[shown.seq])]
+    return summaries, [shown for shown in left if shown.seq not in payloads]
+
+
+def _is_reached(events: list[Event]) -> bool:
+    """Whether events, newest first, go back as far as their newest compaction asks for; one that was taken back asks for more."""
+    for event in events:
+        if event.type in {"retract", "rollback"}:
+            return False
+        if event.type == COMPACTION and not event.redacted:
+            return events[-1].seq <= span_of(payload_of(event), event.seq).reach_seq
+    return False
 
 
 def summary_messages(data: object) -> list[Message]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from turnfold.core.conversation import COMPACTION, ConversationEntry, split_kept
+from turnfold.core.compaction import COMPACTION, split
+from turnfold.core.conversation import ConversationEntry
 from turnfold.model.message import Message
 from turnfold.model.parts import CompactionPart
 
@@ -48,7 +49,7 @@ def compacted_at(entries: Sequence[ConversationEntry], index: int, context: Sequ
     if entry.replacement:
         said = entry.message.text if entry.message is not None else entry.replacement[-1].text
         return Compacted(summary=entry.replacement, said=said)
-    before, after = split_kept(context, entry)
+    before, after = ([], []) if entry.span is None else split(context, entry.span)
     if entry.message is not None:
         return Compacted(before=before, summary=[entry.message], after=after, said=entry.message.text)
     follows = _summary_after(entries, index)

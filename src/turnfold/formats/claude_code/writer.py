@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry, split_kept
+from turnfold.core.compaction import COMPACTION
+from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
 from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at, note_index
@@ -20,6 +21,7 @@ from turnfold.formats.carrying.options import MARK, began_us, derived_uuid4, dig
 from turnfold.formats.claude_code.blocks import PROVIDER, Block, Blocks, say
 from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
+from turnfold.model.event_types import Compaction
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, FilePart, ToolCallPart, ToolResultPart, UriPart
 from turnfold.model.usage import NO_USAGE, Usage
@@ -250,13 +252,10 @@ class _File:
         if left.summary_seq is not None:
             said.add(left.summary_seq)
         last, self._parent = self._parent, None
-        facts = entry.data or {}
-        metadata: dict[str, Any] = {
-            "trigger": "auto" if facts.get("trigger") == "auto" else "manual",
-            "preTokens": facts.get("pre_tokens") or 0,
-        }
-        if facts.get("post_tokens"):
-            metadata["postTokens"] = facts["post_tokens"]
+        facts = entry.data or Compaction()
+        metadata: dict[str, Any] = {"trigger": "auto" if facts.trigger == "auto" else "manual", "preTokens": facts.pre_tokens or 0}
+        if facts.post_tokens:
+            metadata["postTokens"] = facts.post_tokens
         kept = [uuid for one in left.after for uuid in self._uuids.get(one.seq, ())]
         if kept:  # the tool hangs them behind the summary
             anchor = self._uuid(2)
@@ -265,8 +264,7 @@ class _File:
         fields = {"subtype": "compact_boundary", "content": "Conversation compacted", "isMeta": False, "level": "info"}
         yield self._chained("system", logicalParentUuid=last, **fields, compactMetadata=metadata)
         yield self._user(self._summary(left, entry.seq), isVisibleInTranscriptOnly=True, isCompactSummary=True)
-        before, after = split_kept(self._context, entry)
-        self._context = [*before, *after]
+        self._context = [*left.before, *left.after]
 
     def _summary(self, left: Compacted, seq: int) -> str | list[Block]:
         """The summary, after what the model was left of older times."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from turnfold.core.conversation import COMPACTION, Conversation, ConversationEntry, split_kept
+from turnfold.core.compaction import COMPACTION
+from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.compacting import LOSS, compacted_at, note_index
 from turnfold.formats.carrying.media import is_injected_by_tool
@@ -169,12 +170,11 @@ class _Rollout:
             return
         if left.summary_seq is not None:
             summaries.add(left.summary_seq)
-        before, after = split_kept(self._context, entry)
         scratch = Items(LossReport(), self._options)  # its own ids: what is kept stands in the file a second time
         kept = [item for one in left.before if one.message is not None for item in scratch.of(one.message, one.seq)]
         summary = [item for message in left.summary for item in _apart(scratch.of(message, entry.seq))]
         late = [item for one in left.after if one.message is not None for item in scratch.of(one.message, one.seq)]
-        self._context = [*before, *after]
+        self._context = [*left.before, *left.after]
         yield self._line("compacted", {"message": left.said, "replacement_history": [*kept, *summary, *late]})
 
     # ---- lines -------------------------------------------------------------------------------------------------------------------------
