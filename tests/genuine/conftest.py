@@ -83,9 +83,11 @@ class Counts:
         self.rows.append((self._versions[type(cli)], came_from, session.strip("/"), *figures))
 
     def table(self) -> str:
-        """The rows in Markdown, sorted."""
+        """The rows in Markdown, sorted, and their sum."""
         head = ("resumed in", "file of", "session", *KINDS)
-        lines = [head, tuple("---" for _ in head), *sorted(self.rows)]
+        sums = [tuple(sum(int(row[place].split()[word]) for row in self.rows) for word in (0, 2)) for place in range(3, len(head))]
+        last = (f"{len(self.rows)} runs", "", "", *(f"{sent} of {due}" for sent, due in sums))
+        lines = [head, tuple("---" for _ in head), *sorted(self.rows), last]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -98,10 +100,19 @@ def counts() -> Counts:
     return _counts
 
 
+PAGE = """# What was sent, session by session
+
+Made by `TURNFOLD_GENUINE_COUNTS=docs/explanation/genuine-counts.md nox -s genuine`; what the figures mean stands in {doc}`genuine`.
+Each row is a session that a genuine program resumed: how many texts, tool calls, results and images its first request to the model held,
+of how many there had to be.
+
+"""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the counts; TURNFOLD_GENUINE_COUNTS names a file that gets them too."""
+    """Print the counts; TURNFOLD_GENUINE_COUNTS names a page that gets them too."""
     if _counts.rows:
         terminalreporter.section("sent to the model, of what had to be")
         terminalreporter.write_line(_counts.table())
         if os.environ.get("TURNFOLD_GENUINE_COUNTS"):
-            Path(os.environ["TURNFOLD_GENUINE_COUNTS"]).write_text(_counts.table() + "\n", encoding="utf-8")
+            Path(os.environ["TURNFOLD_GENUINE_COUNTS"]).write_text(PAGE + _counts.table() + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from tools.genuine.server import ScriptedModel
 
 from tests.genuine.conftest import Counts, NewModel, new_claude, new_codex
 from tests.genuine.sessions import Imported, as_objects, carried, compared, conversation_alone, imported, place
-from turnfold.core.conversation import COMPACTION
+from turnfold.core.compaction import COMPACTION
 from turnfold.engine.converting import convert
 from turnfold.engine.importer import Importer
 from turnfold.formats.loss import LossReport

@@ -15,6 +15,7 @@ from tests.genuine.sessions import CLAUDE, CODEX, Imported, as_objects, carried,
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.exporter import Exporter
 from turnfold.engine.importer import Importer
+from turnfold.formats.claude_code.writer import ClaudeCodeWriter
 from turnfold.formats.loss import LossReport
 from turnfold.formats.registry import formats
 from turnfold.model.session import SessionKey
@@ -40,6 +41,23 @@ def test_codex_goes_on_with_a_session_of_claude_code(
 def test_claude_goes_on_with_a_session_of_codex(part: str, shared_dir: Path, model: ScriptedModel, tmp_path: Path, counts: Counts) -> None:
     session = imported(open_store("memory://"), corpus_file(shared_dir, "codex", part))
     carry_over(session, new_claude(model, tmp_path), model, counts, part)
+
+
+@pytest.mark.parametrize("part", [*CODEX, LEGACY])
+def test_claudes_own_sdk_lists_and_reads_a_session_of_codex(
+    part: str, shared_dir: Path, claude: ClaudeCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk = pytest.importorskip("claude_agent_sdk")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(claude.home / ".claude"))
+    session = imported(open_store("memory://"), corpus_file(shared_dir, "codex", part))
+    writer = ClaudeCodeWriter()
+    native_id = writer.native_id(session.conversation)
+    claude.place(native_id, b"".join(convert(writer, session.conversation, LossReport())))
+    (listed,) = sdk.list_sessions(str(claude.project))
+    assert (listed.session_id, listed.custom_title) == (native_id, session.conversation.info.title)
+    read = sdk.get_session_messages(native_id, str(claude.project))
+    calls = [block["id"] for one in read if one.type == "assistant" for block in one.message["content"] if block["type"] == "tool_use"]
+    assert calls[-1:] == list(session.expected.calls)[-1:]
 
 
 def test_codex_goes_on_with_a_rollout_that_it_refuses_as_it_is(
