@@ -86,6 +86,8 @@ LINE_BYTES_MAX: Final = 256 * MIB
 """A longer line of an imported file is kept as out-of-line pieces and reported."""
 LINE_PIECE_BYTES: Final = 4 * MIB
 """Size of the pieces that a line longer than ``LINE_BYTES_MAX`` is kept in."""
+UNPACKED_BYTES_MAX: Final = 16 * 1024 * MIB
+"""Content of one compressed file."""
 IMPORT_PROBLEMS_MAX: Final = 1_000
 """Problems of one file that are listed one by one; more are only counted."""
 IMPORT_RETRIES_MAX: Final = 32

@@ -14,7 +14,7 @@ PACKAGE = "turnfold"
 ROOT_NAME = "__init__"  # the package itself: the public names
 
 FLOORS: dict[str, frozenset[str]] = {
-    "F0": frozenset({"errors", "ids", "limits", "model", "data"}),
+    "F0": frozenset({"errors", "ids", "inotify", "limits", "model", "data"}),
     "F1": frozenset({"core"}),
     "F2": frozenset({"codec", "formats"}),
     "F3": frozenset({"ports"}),
@@ -44,7 +44,7 @@ KNOWS_ALL_ADAPTERS = frozenset({ROOT_NAME, "registry"})
 # Packages from outside beside the standard library, by top-level name or by package/adapter.
 EXTERNAL_EVERYWHERE = frozenset({"msgspec"})
 EXTERNAL: dict[str, frozenset[str]] = {
-    "codec": frozenset({"cryptography"}),
+    "codec": frozenset({"backports", "compression", "cryptography"}),
     "stores/postgres": frozenset({"psycopg", "psycopg_pool"}),
     "stores/redis": frozenset({"redis"}),
     "stores/s3": frozenset({"obstore"}),

@@ -356,7 +356,7 @@ def test_readers_notice_what_another_process_erased(folder: Path, monkeypatch: p
 @pytest.mark.parametrize("kernel_tells", [True, False])
 def test_commits_of_another_process_wake(folder: Path, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool) -> None:  # noqa: FBT001
     if not kernel_tells:
-        monkeypatch.setattr(watching, "_inotify", lambda _path: None)
+        monkeypatch.setattr(watching, "watch_of", lambda _path, _mask: None)
         monkeypatch.setattr(watching, "POLL_INTERVAL_S", 0.01)
     store = FilesStore(folder)
     woken = threading.Event()

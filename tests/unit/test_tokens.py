@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnfold.core.tokens import normalise, terms
+from turnfold.core.tokens import REPLACED_MAX, normalise, terms
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,12 @@ from turnfold.core.tokens import normalise, terms
         ("🧵 thread", ["thread"]),
         ("\u202eabc", ["abc"]),
         ("x²", ["x2"]),
+        ("a½b", ["a1", "2b"]),
+        ("done ✅ – see “notes”…", ["done", "see", "notes"]),
+        ("⚠\ufe0f careful", ["\ufe0f", "careful"]),
+        ("検\ufe0f", ["検\ufe0f"]),
+        ("ㄱㅏ", ["가"]),
+        ("lone \ud800 surrogate", ["lone", "surrogate"]),
     ],
 )
 def test_terms(text: str, expected: list[str]) -> None:
@@ -60,3 +66,12 @@ def test_normalising_twice_changes_nothing_that_is_searched(text: str) -> None:
 @pytest.mark.parametrize("text", ["ΌΣΟΣ", "Ǆ", "ÅNGSTRÖM", "Ⅷ", "ᾳ", "ŒUVRE", "ﬃ"])
 def test_case_does_not_matter(text: str) -> None:
     assert terms(text.lower()) == terms(text.upper()) == terms(text)
+
+
+MANY = "".join(map(chr, range(0x400, 0x400 + 2 * REPLACED_MAX)))
+
+
+@given(st.text(st.sampled_from("aZ9_ -.é²½…–✅検がㄱ가กｱﾞ\u0301\ufe0f\u3099İßΣ")))
+def test_a_text_is_split_alike_whatever_else_stands_in_it(text: str) -> None:
+    """Many different characters elsewhere send it the long way."""
+    assert terms(f"{text} | {MANY}") == terms(text) + terms(MANY)

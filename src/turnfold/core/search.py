@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from turnfold.core.filtering import sees
-from turnfold.core.tokens import terms
+from turnfold.core.tokens import term_text, terms
 from turnfold.model.event import Event
 from turnfold.model.message import Message, decode_message
 from turnfold.model.parts import (
@@ -74,15 +74,21 @@ def _strings(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def index_row(event: Event) -> IndexRow | None:
-    """Return the index row of an event, None where there is nothing to find."""
-    found = terms(searchable_text(event))
-    return IndexRow(event.seq, " ".join(found), event.visible_to, event.hidden_from) if found else None
+def index_rows(events: Iterable[Event], first_seq: int | None = None) -> list[IndexRow]:
+    """Return the index rows of some events; those without a text have none.
 
-
-def index_rows(events: Iterable[Event]) -> list[IndexRow]:
-    """The index rows of some events."""
-    return [row for row in map(index_row, events) if row is not None]
+    Args:
+        events: The events.
+        first_seq: The seq of the first, where they follow each other and have none of their own yet.
+    """
+    rows: list[IndexRow] = []
+    for index, event in enumerate(events):
+        text = searchable_text(event)
+        if text:
+            found = term_text(text)
+            if not found.isspace():
+                rows.append(IndexRow(event.seq if first_seq is None else first_seq + index, found, event.visible_to, event.hidden_from))
+    return rows
 
 
 def bucket_of(wanted: Sequence[str], text_terms: Sequence[str]) -> int | None:

@@ -17,9 +17,10 @@ import msgspec
 from turnfold.engine.bundle import Manifest, family, write_bundle
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.importing.kept import kept_lines, redaction_count
+from turnfold.engine.importing.packed import SUFFIX
 from turnfold.engine.reading import read_all
 from turnfold.errors import AlreadyExists, FormatError, InvalidInput, NotSupported
-from turnfold.formats.base import Format
+from turnfold.formats.base import DocumentFormat, Format
 from turnfold.formats.loss import LossReport
 from turnfold.formats.registry import ALIASES, Formats, formats
 from turnfold.model.event import Event, NewEvent
@@ -86,7 +87,7 @@ class Exporter:
                 raise AlreadyExists(f"{path} exists already", hint="name another file, or allow replacing", path=str(path))
             self.bundle([session_id], path)
             return [ExportedFile(str(path), session_id, path.stat().st_size)]
-        if format != "jsonl" and self._formats.can_write(format) and not self._came_from(session_id, format):
+        if format != "jsonl" and self._formats.can_write(format) and not self._has_lines_of(session_id, format):
             return [self._convert(session_id, path, format, branch=branch, overwrite=overwrite)]
         if format != "jsonl" and path.is_dir():
             return self.native_tree(session_id, path, format, overwrite=overwrite)
@@ -118,9 +119,11 @@ class Exporter:
         size = write_file(path, self.converted(session_id, format, losses, branch=branch), overwrite=overwrite)
         return ExportedFile(str(path), session_id, size, losses.to_dict())
 
-    def _came_from(self, session_id: str, format: str) -> bool:
+    def _has_lines_of(self, session_id: str, format: str) -> bool:
+        """Whether the kept lines of a session are a file of that format."""
         native = self._store.get_session(self._key(session_id), owner=self._owner).info.native or {}
-        return native.get("format") == ALIASES.get(format, format)
+        name = ALIASES.get(format, format)
+        return native.get("format") == name and not isinstance(self._formats.find(name), DocumentFormat)
 
     # ---- native ------------------------------------------------------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class Exporter:
             format: The format wanted; None is the one it came from.
 
         Raises:
-            NotSupported: It came from another format, or from none.
+            NotSupported: It came from another format, from none, or out of a document.
         """
         self._native(session_id, format)
         return kept_lines(self._store, self._key(session_id), self._owner)
@@ -190,7 +193,15 @@ class Exporter:
             raise NotSupported(
                 f"session {session_id!r} {what}: it cannot be written as {wanted}", hint="export it as bundle or jsonl", format=wanted
             )
-        return self._formats.get(wanted), info
+        fmt = self._formats.get(wanted)
+        if isinstance(fmt, DocumentFormat):
+            names = ", ".join([*self._formats.writer_names(), "bundle", "jsonl"])
+            raise NotSupported(
+                f"session {session_id!r} came out of a document of {wanted}, which is read but not written",
+                hint=f"export it as one of {names}",
+                format=wanted,
+            )
+        return fmt, info
 
     def _companions(self, key: SessionKey) -> dict[str, str]:
         files: dict[str, str] = {}
@@ -224,7 +235,7 @@ def _file_name(fmt: Format, info: SessionInfo) -> str:
     native = info.native or {}
     native_id = str(native.get("id") or info.id)
     name = fmt.export_name(native_id)
-    had = PurePosixPath(str(native.get("path") or "")).name
+    had = PurePosixPath(str(native.get("path") or "")).name.removesuffix(SUFFIX)
     return had if "/" not in name and native_id in had else name
 
 

@@ -7,27 +7,29 @@ what a second run finds unchanged costs a stat and the read of one head. See ``i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
+from turnfold.codec.zstd import is_zstd
 from turnfold.engine.bundle import is_bundle, read_bundle
 from turnfold.engine.importing.batch import Target
-from turnfold.engine.importing.cursor import cursor_of, without_reading
+from turnfold.engine.importing.document import DocumentFile, sessions_of, state_of_files, write_account
+from turnfold.engine.importing.known import Known, walk
+from turnfold.engine.importing.packed import PackedFile, plain_path, unpacked_copy, unpacked_head
 from turnfold.engine.importing.result import FileImport, ImportResult, Problem, Progress, ProgressCallback, display_path
 from turnfold.engine.importing.session import FileImporter
-from turnfold.engine.importing.source import Facts, facts_of
-from turnfold.errors import InvalidInput, SessionNotFound, StoreClosed, TurnfoldError
-from turnfold.formats.base import Format
+from turnfold.engine.importing.source import SourceFile
+from turnfold.errors import MissingExtra, StoreClosed, TurnfoldError
+from turnfold.formats.base import DocumentFormat, Format
+from turnfold.formats.documents import SQLITE_MAGIC
 from turnfold.formats.registry import SNIFF_BYTES, Formats, formats
-from turnfold.limits import PAGE_SESSIONS_MAX
-from turnfold.model.query import SessionQuery
 from turnfold.ports.store import Store
 
 __all__ = ["FileImport", "ImportResult", "Importer", "Problem", "Progress", "ProgressCallback"]
 
 BUNDLE = "bundle"
-SUFFIXES = frozenset({".jsonl", ".json"})
-"""Files of a folder that are looked into; a file that is named itself is looked into whatever it is called."""
 
 
 class Importer:
@@ -112,20 +114,18 @@ class _Run:
         self._chosen = chosen
         self._progress = progress
         self._done: set[Path] = set()
-        self._known = _Known(target)
-        self._more: list[FileImport] = []
+        self._known = Known(target)
 
     def visit(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
         """Import a file unless it was met before or is known to be as it was."""
         if path in self._done:
             return
-        unchanged = self._known.unchanged(path)
-        if unchanged is None:
+        unchanged = self._known.unchanged(path, self._formats)
+        if not unchanged:
             self.with_companions(path, chosen, walked=walked)
         else:
-            self._done.add(path)
-            self.result.files.append(unchanged)
-            for companion in self._formats.get(str(unchanged.format)).companions(path):
+            self.result.files += unchanged
+            for companion in self._beside(path, self._formats.get(str(unchanged[0].format))):
                 self.visit(companion, walked=True)
 
     def with_companions(self, path: Path, chosen: Format | None = None, *, walked: bool = False) -> None:
@@ -138,92 +138,106 @@ class _Run:
         """
         self._done.add(path)
         outcome = FileImport(path=display_path(path))
-        fmt = self._import(path, chosen or self._chosen, outcome)
-        if fmt is not None or not walked:
-            self.result.files += (outcome, *self._more)
-            self._more.clear()
-        for companion in fmt.companions(path) if fmt is not None else ():
+        fmt, found = self._import(path, chosen or self._chosen, outcome)
+        if fmt is not None or found or not walked:
+            self.result.files += found or [outcome]
+        for companion in self._beside(path, fmt) if fmt is not None else ():
             if companion not in self._done:
                 self.with_companions(companion, walked=True)
 
-    def _import(self, path: Path, fmt: Format | None, outcome: FileImport) -> Format | None:
+    def _beside(self, path: Path, fmt: Format) -> list[Path]:
+        """The files that belong to one that is done; those that its document has read already are done too."""
+        self._done.add(path)
+        if isinstance(fmt, DocumentFormat):
+            self._done.update(fmt.covered(path))
+        return fmt.companions(path)
+
+    def _import(self, path: Path, fmt: Format | None, outcome: FileImport) -> tuple[Format | None, list[FileImport]]:
+        """Import a file; ``outcome`` is its own, the list has one for each session where it may hold several."""
+        found: list[FileImport] = []
         try:
             with path.open("rb") as file:
                 head = file.read(SNIFF_BYTES)
+            if is_zstd(head):
+                return self._import_packed(path, fmt, outcome, found), found
             if fmt is None and is_bundle(head):
-                self._import_bundle(path, outcome)
-                return None
-            fmt = self._formats.detect_head(path, head) if fmt is None else fmt
-            if fmt is None:
-                outcome.outcome, outcome.reason = "skipped", "no known format" if head else "the file is empty"
-                return None
-            outcome.format = fmt.name
-            FileImporter(self._target, fmt, path, outcome, self._progress).run()
-        except OSError as error:
-            outcome.outcome, outcome.reason = "skipped", f"cannot be read: {error.strerror or error}"
-        except TurnfoldError as error:
-            if error.fault != "caller" or isinstance(error, StoreClosed) or outcome.format == BUNDLE:
-                raise  # what is wrong with a bundle is an error, not a reason to skip it
-            outcome.outcome, outcome.reason = "skipped", f"{error.code}: {error.message}"
+                return None, self._import_bundle(path, outcome)
+            fmt = self._known_format(path, head, outcome) if fmt is None else fmt
+            if isinstance(fmt, DocumentFormat):
+                self._import_document(path, fmt, path, found, outcome)
+            elif fmt is not None:
+                self._import_lines(path, fmt, outcome)
+        except (OSError, sqlite3.Error, TurnfoldError) as error:
+            outcome.outcome, outcome.reason = "skipped", _reason(error, outcome)
+            if found or isinstance(error, MissingExtra):
+                found.append(outcome)
+        return fmt, found
+
+    def _known_format(self, path: Path, head: bytes, outcome: FileImport) -> Format | None:
+        fmt = self._formats.detect_head(path, head)
+        if fmt is None:
+            outcome.outcome, outcome.reason = "skipped", "no known format" if head else "the file is empty"
         return fmt
 
-    def _import_bundle(self, path: Path, outcome: FileImport) -> None:
+    def _import_packed(self, path: Path, fmt: Format | None, outcome: FileImport, found: list[FileImport]) -> Format | None:
+        """Import a compressed file: lines as they are unpacked, a document out of a copy (a database can be looked at in no other way)."""
+        head = unpacked_head(path, SNIFF_BYTES)
+        is_database = head.startswith(SQLITE_MAGIC)
+        if fmt is None and not is_database:
+            fmt = self._known_format(plain_path(path), head, outcome)
+        if isinstance(fmt, DocumentFormat) or is_database:
+            with unpacked_copy(path) as copy:
+                fmt = self._known_format(copy, head, outcome) if fmt is None else fmt
+                if isinstance(fmt, DocumentFormat):
+                    self._import_document(path, fmt, copy, found, outcome)
+        elif fmt is not None:
+            self._import_lines(path, fmt, outcome, partial(PackedFile, path))
+        return fmt
+
+    def _import_lines(self, path: Path, fmt: Format, outcome: FileImport, open_source: Callable[[], SourceFile] | None = None) -> None:
+        outcome.format = fmt.name
+        FileImporter(self._target, fmt, path, outcome, self._progress, open_source=open_source).run()
+
+    def _import_document(self, path: Path, fmt: DocumentFormat, content: Path, found: list[FileImport], outcome: FileImport) -> None:
+        """Import a document's sessions (out of ``content``) one by one; what is wrong with one of them does not stop the others."""
+        outcome.format = fmt.name
+        state = state_of_files(fmt, path)
+        is_whole = True
+        for document in sessions_of(fmt, content):
+            one = FileImport(path=f"{display_path(path)}#{document.native_id}", format=fmt.name)
+            found.append(one)
+            try:
+                open_source = partial(DocumentFile, path, document)
+                FileImporter(self._target, fmt, path, one, self._progress, open_source=open_source).run()
+            except TurnfoldError as error:
+                one.outcome, one.reason = "skipped", _reason(error, one)
+                is_whole = False
+        if is_whole:
+            session_ids = {one.session_id for one in found if one.session_id is not None}
+            write_account(self._target, path, format_name=fmt.name, state=state, session_count=len(session_ids))
+        if not found:
+            outcome.outcome, outcome.reason = "skipped", "it has no sessions"
+
+    def _import_bundle(self, path: Path, outcome: FileImport) -> list[FileImport]:
         """Restore a bundle's sessions: one result for each, the given one for the first."""
         target = self._target
         outcome.format = BUNDLE
+        found: list[FileImport] = []
         restored = read_bundle(target.store, path, target.tenant, owner=target.owner, hmac_key=target.hmac_key)
         for index, session in enumerate(restored):
             one = outcome if index == 0 else FileImport(path=outcome.path, format=BUNDLE)
             one.session_id, one.event_count = session.id, session.event_count
             one.outcome = "unchanged" if session.repeated else "imported"
-            if index:
-                self._more.append(one)
+            found.append(one)
+        return found
 
 
-class _Known:
-    """Which files are known by their path, so that a second run reads none of them."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._sessions: dict[str, list[tuple[str, str, str]]] | None = None
-
-    def unchanged(self, path: Path) -> FileImport | None:
-        """The result for a file that is as it was when it was imported, None for any other."""
-        for session_id, format_name, native_id in self._by_path().get(display_path(path), ()):
-            try:
-                facts = facts_of(path.stat())
-                head = self._target.store.get_session(self._target.key(session_id), owner=self._target.owner)
-            except (OSError, SessionNotFound):
-                continue
-            cursor = cursor_of(head, f"{format_name}:{native_id}")
-            if cursor is not None and without_reading(cursor, display_path(path), Facts(*facts)):
-                return FileImport(path=display_path(path), session_id=session_id, format=format_name)
-        return None
-
-    def _by_path(self) -> dict[str, list[tuple[str, str, str]]]:
-        if self._sessions is None:
-            self._sessions = {}
-            cursor: str | None = None
-            while True:
-                query = SessionQuery(tenant=self._target.tenant, owner=self._target.owner, limit=PAGE_SESSIONS_MAX, cursor=cursor)
-                page, cursor = self._target.store.list_sessions(query)
-                for info in page:
-                    native = info.native or {}
-                    if isinstance(native.get("path"), str):
-                        place = (info.id, str(native.get("format")), str(native.get("id")))
-                        self._sessions.setdefault(native["path"], []).append(place)
-                if cursor is None:
-                    break
-        return self._sessions
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that may be sessions, those of outer folders first, by name; links to folders are not followed."""
-    if not folder.exists():
-        raise InvalidInput(f"{folder}: no such folder")
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(place, name)
-            if path.suffix in SUFFIXES and path.is_file():
-                yield path
+def _reason(error: Exception, outcome: FileImport) -> str:
+    """Why a file or session was skipped; raised on where the error is none of the file's."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    if isinstance(error, TurnfoldError):
+        if error.fault != "caller" or isinstance(error, StoreClosed) or outcome.format == BUNDLE:
+            raise error  # what is wrong with a bundle is an error, not a reason to skip it
+        return f"{error.code}: {error.message}" + (f" ({error.hint})" if isinstance(error, MissingExtra) else "")
+    return f"cannot be read: {error}"

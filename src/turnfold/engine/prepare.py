@@ -12,7 +12,7 @@ from turnfold.codec.seal import event_digest
 from turnfold.core.fold import payload_of
 from turnfold.core.upcasting import UPCASTERS
 from turnfold.errors import InvalidInput
-from turnfold.ids import check_text, new_id_and_salt, now_us
+from turnfold.ids import check_text, new_id_and_salt, new_salt, now_us
 from turnfold.limits import APPEND_EVENTS_MAX, EVENT_DATA_BYTES_MAX, EVENT_ID_BYTES_MAX, INLINE_PART_BYTES_MAX, NAME_BYTES_MAX
 from turnfold.model.event import VISIBILITIES, Event, NewEvent, to_us
 from turnfold.model.event_types import ALIASES, MESSAGE, PAYLOADS
@@ -25,6 +25,7 @@ Parts: TypeAlias = list[tuple[str, bytes]]
 
 _encode = msgspec.json.Encoder().encode
 _seal_in = msgspec.structs.force_setattr
+_FOR_MODEL = frozenset({"both", "model"})
 TOKEN_BYTES = 4
 """Bytes per token of the default estimate (6 % high on English text, see the memory measurements)."""
 
@@ -68,12 +69,60 @@ def prepare(item: Item, key: bytes | None, parts: Parts) -> Event:
             event = _from_new(item, parts)
         else:
             raise InvalidInput(f"append takes messages and events, not {type(item).__name__}", hint="build one with turnfold.user(…)")
-        if len(event.data_raw) > EVENT_DATA_BYTES_MAX:
-            size = len(event.data_raw)
-            raise InvalidInput(f"an event's payload has {size} bytes, the limit is {EVENT_DATA_BYTES_MAX}", limit="EVENT_DATA_BYTES_MAX")
-        _seal_in(event, "digest", event_digest(event, None, key))
+        return _sealed(event, key)
     except (TypeError, ValueError, OverflowError) as error:  # what msgspec raises for what JSON cannot hold, lone surrogates included
         raise InvalidInput(f"the item cannot be written as JSON: {error}") from error
+
+
+def prepare_read(new: NewEvent, event_id: str, *, branch: str, at_us: int, key: bytes | None) -> Event:
+    """Prepare an event that a reader made of a line: its payload is bytes, its counts are set, its id is the importer's.
+
+    Raises:
+        InvalidInput: It is too long, or has what no store can hold.
+    """
+    check_text(new.type, "event type", NAME_BYTES_MAX)
+    data = new.data
+    tokens = new.token_count
+    if not tokens and new.type == MESSAGE and new.visibility in _FOR_MODEL:
+        tokens = estimate_tokens(data)
+    try:
+        event = Event(
+            0,
+            event_id,
+            new.type,
+            data,
+            at_us,
+            0,
+            new.version,
+            branch,
+            new.run_id,
+            new.actor,
+            new.causation_id,
+            new.correlation_id,
+            new.message_id,
+            new.block_index,
+            new.parent_id,
+            new.visibility,
+            new.visible_to,
+            new.hidden_from,
+            None if new.meta is None else _encode(new.meta),
+            new.message_count or 0,
+            new.turn_count or 0,
+            tokens,
+            new.usage,
+            new.source,
+            new_salt(),
+        )
+        return _sealed(event, key)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"the item cannot be written as JSON: {error}") from error
+
+
+def _sealed(event: Event, key: bytes | None) -> Event:
+    if len(event.data_raw) > EVENT_DATA_BYTES_MAX:
+        size = len(event.data_raw)
+        raise InvalidInput(f"an event's payload has {size} bytes, the limit is {EVENT_DATA_BYTES_MAX}", limit="EVENT_DATA_BYTES_MAX")
+    _seal_in(event, "digest", event_digest(event, None, key))
     return event
 
 

@@ -16,7 +16,7 @@ from turnfold.errors import SessionNotFound, TurnfoldError
 from turnfold.ids import now_us
 from turnfold.limits import FOLLOWER_BATCH_EVENTS, SEAL_EVENTS
 from turnfold.model.event import Event, RangeTombstone, Seal
-from turnfold.model.query import ChangedSession, EventPage, EventQuery, IndexRow
+from turnfold.model.query import ChangedSession, EventPage, EventQuery
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import SEARCH_INDEX, Store
 
@@ -88,13 +88,15 @@ class Upkeep:
 
     def _index(self, item: ChangedSession) -> bool:
         """Index one session to its end; whether the cursor moved."""
+        from turnfold.core.search import index_rows  # who only appends is spared it
+
         at = item.follower_seq
         while at < item.last_seq:
             try:
                 page = _read(self._store, item.key, item.incarnation, at)
             except SessionNotFound:  # deleted meanwhile
                 return False
-            rows = [row for event in page.events if (row := index_row(event)) is not None]
+            rows = index_rows(page.events)
             through = page.through_seq
             if through <= at or not self._store.advance(
                 SEARCH, item.key, incarnation=item.incarnation, from_seq=at, to_seq=through, rows=rows
@@ -126,17 +128,6 @@ class Upkeep:
                 self.catch_up(time.monotonic() + IDLE_S)
             except TurnfoldError:
                 return
-
-
-def index_row(event: Event) -> IndexRow | None:
-    """What the search follower keeps of an event, or None."""
-    from turnfold.core.search import searchable_text
-    from turnfold.core.tokens import terms
-
-    text = "" if event.redacted else searchable_text(event)
-    if not text:
-        return None
-    return IndexRow(event.seq, " ".join(terms(text)), event.visible_to, event.hidden_from)
 
 
 def _read(store: Store, key: SessionKey, incarnation: str, after: int) -> EventPage:

@@ -67,6 +67,11 @@ class Formats:
             raise NotSupported(f"there is no format {name!r} to read", hint=f"one of {', '.join(self.names())}", format=name)
         return found
 
+    def find(self, name: str) -> Format | None:
+        """Return the format of that name to read, None where there is none (any more)."""
+        found: Format | None = self._readers.get(ALIASES.get(name, name))
+        return found
+
     def writer(self, name: str) -> Writer:
         """Return the writer of that name.
 

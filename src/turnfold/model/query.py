@@ -103,7 +103,7 @@ class SearchRow(msgspec.Struct, frozen=True):
 
 
 class IndexRow(msgspec.Struct, frozen=True):
-    """What the search follower writes for one event: its terms, joined by spaces, in order."""
+    """What the search follower writes for one event: its terms in order, parted by one space or more."""
 
     seq: int
     terms: str

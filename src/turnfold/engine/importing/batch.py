@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 
 from turnfold.core.fold import change_of
+from turnfold.core.search import index_rows
 from turnfold.engine.importing.cursor import Cursor
 from turnfold.engine.importing.find import Finder
 from turnfold.engine.importing.result import FileImport
-from turnfold.engine.prepare import estimate_tokens, prepare
+from turnfold.engine.prepare import estimate_tokens, prepare, prepare_read
+from turnfold.engine.upkeep import SEARCH
 from turnfold.errors import InvalidInput
 from turnfold.formats.base import Line, Place, Projected
 from turnfold.formats.lines import opaque
@@ -26,7 +28,7 @@ from turnfold.model.commit import Commit, Committed, Genesis
 from turnfold.model.event import MAIN, Event, NewEvent
 from turnfold.model.event_types import MESSAGE
 from turnfold.model.session import SessionKey
-from turnfold.ports.store import Store
+from turnfold.ports.store import SEARCH_INDEX, Store
 
 _encode = msgspec.json.Encoder().encode
 _replace = msgspec.structs.replace
@@ -64,10 +66,11 @@ class Naming:
     that it replaces: ``main`` is ``import-2`` in the second generation, ``side`` is ``import-2/side``.
     """
 
-    def __init__(self, source: str, generation: int) -> None:
-        """Set up for a generation, from 1."""
+    def __init__(self, source: str, generation: int, revision: int = 0) -> None:
+        """Set up for a generation, from 1; ``revision`` sets the events of lines that are read again apart from those taken back."""
         self._key = hashlib.sha256(source.encode()).digest()[:16]
         self.generation = generation
+        self._revision = f".{revision}" if revision else ""
         self.root = MAIN if generation == 1 else f"import-{generation}"
 
     def line_hash(self, data: bytes) -> str:
@@ -76,11 +79,11 @@ class Naming:
 
     def event_id(self, offset: int, line_hash: str, index: int = 0) -> str:
         """The id of the ``index``-th event of a line."""
-        return f"i{self.generation}.{offset}.{line_hash}" + (f".{index}" if index else "")
+        return f"i{self.generation}.{offset}.{line_hash}" + (f".{index}{self._revision}" if index or self._revision else "")
 
     def own_id(self, what: str, offset: int, index: int = 0) -> str:
         """The id of an event of the importer's own."""
-        return f"i{self.generation}.{offset}.{what}.{index}.{self._key.hex()[:16]}"
+        return f"i{self.generation}.{offset}.{what}.{index}.{self._key.hex()[:16]}{self._revision}"
 
     def branch(self, name: str) -> str:
         """The branch of this generation for a branch of the reader's."""
@@ -108,8 +111,12 @@ class Batch:
         last_seq: int,
         begin_seq: int,
         genesis: Genesis | None,
+        at_us: int = 0,
     ) -> None:
-        """Begin after ``last_seq``; with ``genesis`` the first commit creates the session (and its event takes seq 1)."""
+        """Begin after ``last_seq``; with ``genesis`` the first commit creates the session (and its event takes seq 1).
+
+        Lines without a time get that of the event before them; ``at_us`` is that of the last one, where the import goes on.
+        """
         self.target = target
         self.key = key
         self.naming = naming
@@ -117,7 +124,7 @@ class Batch:
         self._genesis = genesis
         self._expected_seq = last_seq
         self.next_seq = last_seq + 1 + (genesis is not None)
-        self.at_us = 0 if genesis is None else genesis.event.at_us
+        self.at_us = at_us if genesis is None else genesis.event.at_us
         self._result = result
         self.reset()
 
@@ -167,7 +174,10 @@ class Batch:
         return self._add(event, item)
 
     def _prepare(self, item: Projected, event_id: str) -> Event:
-        new = self._renamed(item.event)
+        new = item.event
+        if type(new.data) is bytes and type(new.at) is int and self.naming.generation == 1 and new.message_count is not None:
+            return prepare_read(new, event_id, branch=new.branch or MAIN, at_us=new.at, key=self.target.hmac_key)  # nearly every line
+        new = self._renamed(new)
         tokens = new.token_count
         if not tokens and new.type == MESSAGE and new.visibility in {"both", "model"} and isinstance(new.data, bytes):
             tokens = estimate_tokens(new.data)
@@ -232,9 +242,23 @@ class Batch:
             parts=tuple(self._parts.items()),
         )
         committed = self.target.store.commit(commit)
+        if not committed.repeated:
+            self._index(events, committed)
         self._settle(0 if committed.repeated else len(events) - self._own_count)
         self._expected_seq = committed.last_seq
         return committed
+
+    def _index(self, events: Sequence[Event], committed: Committed) -> None:
+        """Index what was just written while it is at hand: the follower would read and decode it again.
+
+        Where the session's index lags, or another process is at it, this does nothing and the follower will.
+        """
+        store = self.target.store
+        if SEARCH_INDEX in store.capabilities:
+            written = events if self._genesis is None else (self._genesis.event, *events)
+            before = committed.last_seq - len(written)
+            rows = index_rows(written, before + 1)
+            store.advance(SEARCH, self.key, incarnation=committed.incarnation, from_seq=before, to_seq=committed.last_seq, rows=rows)
 
     def _settle(self, count: int) -> None:
         result = self._result

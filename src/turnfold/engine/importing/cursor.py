@@ -7,31 +7,67 @@ file) is what an honest fold of the log costs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
-from turnfold.engine.importing.source import Facts
+from turnfold.engine.importing.source import Facts, SourceFile
+from turnfold.model.event import Event
 from turnfold.model.session import Head
 from turnfold.model.usage import Usage
 
 
-class Tail(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The last line, where it had no newline yet: its events can be taken back when it turns out to go on.
+class Sums(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What events added to the head; usage by model."""
 
-    ``state`` is the reader's before that line; the sums are what its events added to the head.
+    message_count: int = 0
+    turn_count: int = 0
+    token_count: int = 0
+    usage: dict[str, Usage] = {}
+
+    def add(self, event: Event) -> None:
+        """Count an event."""
+        self.message_count += event.message_count
+        self.turn_count += event.turn_count
+        self.token_count += event.token_count
+        if event.usage:
+            model = event.usage.model
+            self.usage[model] = self.usage[model] + event.usage if model in self.usage else event.usage
+
+
+class Tail(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The end that may still become another: its events can be taken back and the lines read again.
+
+    Of a file: the last line, where it had no newline yet. Of a document's session: the lines after its settled ones.
+
+    Attributes:
+        offset, line: Where it begins.
+        before: Hash of what precedes it (``SourceFile.fingerprint``).
+        state: The reader's before it.
+        ranges: Its events: branch, first and last seq. Other writers' events may lie between.
+        sums: What its events added to the head.
+        branched: It made a branch, which cannot be taken back.
     """
 
     offset: int
     line: int
-    first_seq: int
-    last_seq: int
-    branch: str
+    before: str = ""
     state: dict[str, Any] | None = None
-    message_count: int = 0
-    turn_count: int = 0
-    token_count: int = 0
-    usage: Usage = Usage()
+    ranges: list[tuple[str, int, int]] = []
+    sums: Sums = msgspec.field(default_factory=Sums)
+    branched: bool = False
+
+    def add(self, first_seq: int, events: Iterable[Event]) -> None:
+        """Note events, the first of them at that seq."""
+        for seq, event in enumerate(events, first_seq):
+            last = self.ranges[-1] if self.ranges else None
+            if last is not None and (last[0], last[2]) == (event.branch, seq - 1):
+                self.ranges[-1] = (last[0], last[1], seq)
+            else:
+                self.ranges.append((event.branch, seq, seq))
+            self.sums.add(event)
+            self.branched = self.branched or event.type == "branch.created"
 
 
 class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -39,11 +75,15 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     Attributes:
         source: Key of the source: ``<format>:<native id>``.
-        path, size, mtime_ns, inode: The file as it was; equal again means unchanged without reading it.
+        path, size, mtime_ns, inode: The file as it was; equal again means unchanged without reading it. Of a document's session: the
+            document's path, the size of its lines, and a hash of them in place of the time.
+        packed_size: Of a compressed file: its own size; ``size`` is that of its content.
         offset, line: Bytes and lines read.
-        head, tail: Hashes of the first bytes and of the last before ``offset``.
+        head, tail: Hashes of the first bytes and of the last before ``offset`` (of a document's session: of all before ``offset``).
         generation: 1, and one more each time the file was replaced by other content; it begins after ``begin_seq``.
+        revision: How often the end of a document's session was taken back and read again.
         state: The reader's.
+        at_us: Time of the last event; lines without a time get that of the one before.
         finished: The file's end was reached and the reader told so.
         unfinished: See ``Tail``.
         redacted: Hashes of lines whose events were redacted in an earlier generation: they are not read again.
@@ -56,21 +96,20 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     size: int = 0
     mtime_ns: int = 0
     inode: int = 0
+    packed_size: int = 0
     offset: int = 0
     line: int = 0
     head: str = ""
     tail: str = ""
     generation: int = 1
     begin_seq: int = 0
+    revision: int = 0
     state: dict[str, Any] | None = None
+    at_us: int = 0
     finished: bool = False
     unfinished: Tail | None = None
     redacted: list[str] = []
     files: str = ""
-
-    def facts(self) -> Facts:
-        """The file's facts when it was read last."""
-        return Facts(self.size, self.mtime_ns, self.inode)
 
 
 _decoder = msgspec.json.Decoder(Cursor)
@@ -82,12 +121,13 @@ def cursor_of(head: Head, source: str) -> Cursor | None:
     return None if entry is None or entry.value is None else _decoder.decode(entry.value)
 
 
-Next = Literal["unchanged", "go_on", "compare", "replaced", "shortened"]
+Next = Literal["go_on", "retake", "compare", "replaced", "shortened"]
 
 
-def without_reading(cursor: Cursor, path: str, facts: Facts) -> bool:
+def without_reading(cursor: Cursor, path: str, on_disk: Facts) -> bool:
     """Whether the file system alone shows that nothing has changed."""
-    return cursor.finished and cursor.path == path and cursor.facts() == facts and facts.size == cursor.offset
+    was = Facts(cursor.packed_size or cursor.size, cursor.mtime_ns, cursor.inode)
+    return cursor.finished and cursor.path == path and was == on_disk and cursor.size == cursor.offset
 
 
 def next_step(cursor: Cursor, path: str, facts: Facts, fingerprint: tuple[str, str]) -> Next:
@@ -104,3 +144,16 @@ def next_step(cursor: Cursor, path: str, facts: Facts, fingerprint: tuple[str, s
     if same_file and (facts.size > cursor.offset or not cursor.finished):
         return "go_on"
     return "compare"
+
+
+def next_step_of_document(cursor: Cursor, file: SourceFile) -> Next:
+    """What to do with a document's session that is known; whole contents are compared, so there is no ``compare``.
+
+    ``retake``: only the end that may change is another one.
+    """
+    if file.facts.size >= cursor.offset and file.fingerprint(cursor.offset)[1] == cursor.tail:
+        return "go_on"
+    tail = cursor.unfinished
+    if tail is not None and not tail.branched and file.facts.size >= tail.offset and file.fingerprint(tail.offset)[1] == tail.before:
+        return "retake"
+    return "shortened" if file.facts.size < cursor.offset else "replaced"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from turnfold.engine.reading import read_all
-from turnfold.formats.base import Place
+from turnfold.formats.base import Place, retracted_ranges
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.query import EventQuery
 from turnfold.model.session import SessionKey
@@ -27,6 +28,7 @@ class Finder:
         self._batch: dict[str, Place] = {}
         self._seqs: dict[bytes, int] = {}
         self._through_seq = begin_seq
+        self._gone: list[tuple[int, int]] = []
 
     def note(self, event: NewEvent, seq: int, branch: str) -> None:
         """Remember an event of the batch under way, by the branch name that the reader gave it."""
@@ -34,6 +36,14 @@ class Finder:
             uuid = event.meta.get("uuid")
             if isinstance(uuid, str):
                 self._batch[uuid] = Place(seq, branch)
+
+    def forget(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Leave events out that the batch under way takes back."""
+        self._gone += ranges
+        self._seqs = {key: seq for key, seq in self._seqs.items() if not self._is_gone(seq)}
+
+    def _is_gone(self, seq: int) -> bool:
+        return any(first <= seq <= last for first, last in self._gone)
 
     def committed(self) -> None:
         """Forget the batch: it can be read now."""
@@ -46,8 +56,10 @@ class Finder:
             return place
         for event in read_all(self._store, self._key, owner=self._owner, after=self._through_seq) if self._exists() else ():
             self._through_seq = event.seq
+            if event.type == "retract":
+                self.forget(retracted_ranges([event]))
             found = _uuid_of(event)
-            if found is not None:
+            if found is not None and not self._is_gone(event.seq):
                 self._seqs[_hash(found)] = event.seq
         seq = self._seqs.get(_hash(uuid))
         return None if seq is None else self._read(seq, uuid)

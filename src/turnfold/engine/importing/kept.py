@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from turnfold.codec.residual import join
 from turnfold.core.fold import payload_of
+from turnfold.engine.importing.cursor import Sums
 from turnfold.engine.importing.source import SourceFile
 from turnfold.engine.reading import read_all
 from turnfold.formats.base import native_lines
 from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
-from turnfold.model.usage import Usage
 from turnfold.ports.store import Store
 
+REPLACED = "replaced"
+"""In the ids of the events that take a generation back: they are written by the next one, and are none of its lines."""
 _RETRACT = frozenset({"retract"})
 _decode = msgspec.json.Decoder().decode
 
@@ -52,15 +54,12 @@ class Replaced(msgspec.Struct):
 
     Attributes:
         ranges: Stretches of seqs of events with kept lines.
-        sums: What those events added to the head: messages, turns, tokens, and usage by model.
+        sums: What those events added to the head.
         redacted: Hashes of lines whose events were redacted.
     """
 
-    ranges: list[tuple[int, int]]
-    message_count: int = 0
-    turn_count: int = 0
-    token_count: int = 0
-    usage: dict[str, Usage] = {}
+    ranges: list[tuple[int, int]] = []
+    sums: Sums = msgspec.field(default_factory=Sums)
     redacted: list[str] = []
 
 
@@ -71,9 +70,9 @@ def collect_replaced(events: Iterator[Event], prefix: str) -> Replaced:
         events: All events, with their kept lines.
         prefix: What the ids of that generation's events begin with.
     """
-    out = Replaced([])
+    out = Replaced()
     for event in events:
-        if not event.id.startswith(prefix) or event.type in {"session.created", "import.cursor"}:
+        if not event.id.startswith(prefix) or event.type in {"session.created", "import.cursor"} or event.id.split(".")[2] == REPLACED:
             continue
         if event.redacted:
             out.redacted.append(event.id.split(".")[2])
@@ -82,13 +81,14 @@ def collect_replaced(events: Iterator[Event], prefix: str) -> Replaced:
                 out.ranges[-1] = (out.ranges[-1][0], event.seq)
             else:
                 out.ranges.append((event.seq, event.seq))
-        out.message_count += event.message_count
-        out.turn_count += event.turn_count
-        out.token_count += event.token_count
-        if event.usage:
-            model = event.usage.model
-            out.usage[model] = out.usage[model] + event.usage if model in out.usage else event.usage
+        out.sums.add(event)
     return out
+
+
+def redacted_lines(events: Iterator[Event], ranges: Iterable[tuple[str, int, int]]) -> list[str]:
+    """Hashes of the lines in those stretches (branch, first and last seq) whose events were redacted."""
+    inside = {seq for _, first, last in ranges for seq in range(first, last + 1)}
+    return [event.id.split(".")[2] for event in events if event.redacted and event.seq in inside]
 
 
 def redaction_count(store: Store, key: SessionKey, owner: str | None) -> int:

@@ -33,21 +33,50 @@ class Piece(NamedTuple):
     first: bool
 
 
-def facts_of(stat: os.stat_result) -> Facts:
-    """Pick the facts out of a stat."""
+def facts_of(file: BinaryIO | Path) -> Facts:
+    """Ask the file system."""
+    stat = file.stat() if isinstance(file, Path) else os.fstat(file.fileno())
     return Facts(stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
 class SourceFile:
-    """An open file."""
+    """An open file.
+
+    Attributes:
+        path: Where it is.
+        named: What a format is told as its path.
+        facts: What it was when it was opened.
+        on_disk: The same of the file that the file system shows, where that is another (a compressed one).
+        problem: What kept a part of it from being read, or None.
+        native_id: Of a document's session (``DocumentFile``), else None.
+    """
+
+    native_id: str | None = None
+    problem: str | None = None
+    problem_line: int = 0
+    named: Path
+    on_disk: Facts
 
     def __init__(self, path: Path, line_bytes_max: int = LINE_BYTES_MAX, piece_bytes: int = LINE_PIECE_BYTES) -> None:
         """Open it; OSError where that cannot be."""
-        self.path = path
-        self.file: BinaryIO = path.open("rb", buffering=_BUFFER_BYTES)
-        self.facts = facts_of(os.fstat(self.file.fileno()))
+        self.path = self.named = path
+        self.file, self.facts = self._open()
         self._line_bytes_max = line_bytes_max
         self._piece_bytes = piece_bytes
+
+    def _open(self) -> tuple[BinaryIO, Facts]:
+        file = self.path.open("rb", buffering=_BUFFER_BYTES)
+        self.on_disk = facts_of(file)
+        return file, self.on_disk
+
+    @property
+    def modified_us(self) -> int:
+        """When it was changed last."""
+        return self.facts.mtime_ns // 1000
+
+    def settled(self, line: Line | Piece) -> bool:
+        """Whether the line stays as it is: the last one of a file that grows is complete with its newline only."""
+        return isinstance(line, Piece) or line.data.endswith(b"\n")
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -70,9 +70,10 @@ class CodexFormat:
         return CodexReader(state)
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield the rollouts of ``$CODEX_HOME`` or ``~/.codex``, archived ones too, oldest first by the time in their names."""
+        """Yield the rollouts of ``$CODEX_HOME`` or ``~/.codex``, archived and compressed ones too, oldest first by the time in their names."""
         root = Path(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex"
-        found = [path for folder in ("sessions", "archived_sessions") for path in (root / folder).rglob("rollout-*.jsonl")]
+        folders = [root / folder for folder in ("sessions", "archived_sessions")]
+        found = [path for folder in folders for name in ("rollout-*.jsonl", "rollout-*.jsonl.zst") for path in folder.rglob(name)]
         yield from sorted(found, key=lambda path: (path.name, str(path)))
 
     def companions(self, path: Path) -> list[Path]:

@@ -325,7 +325,7 @@ class CodexReader:
         moved: Parts = [] if parts is None else parts
         if native:
             rest = {key: value for key, value in data.items() if key != "type"}
-            slimmed = slim(rest, moved)
+            slimmed = slim(rest, moved) if b'"data:' in line.data else rest
             data = slimmed if kind is None else {"kind": kind, **slimmed}
         source, more = cut(line.data, data)
         turn = run if run is not None else data.get("turn_id")

@@ -6,21 +6,17 @@ On Linux the kernel tells (inotify); elsewhere the file's content is looked at e
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import struct
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from turnfold.ids import now_us
+from turnfold.inotify import MODIFY, watch_of
 from turnfold.limits import POLL_INTERVAL_S
 from turnfold.stores.files.disk import OpenFile
-
-_IN_MODIFY = 0x2
-_EVENTS_BYTES = 4096
 
 
 class Changes:
@@ -69,7 +65,7 @@ class FileWatch:
         self._closing = threading.Lock()
         self._may_release = threading.Event()
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
-        self._inotify = _inotify(path)
+        self._inotify = watch_of(path, MODIFY)
         self._thread = threading.Thread(target=self._run, name="turnfold-files-watch", daemon=True)
         self._thread.start()
 
@@ -102,27 +98,14 @@ class FileWatch:
                     return
                 if self._inotify is not None:
                     if ready:
-                        os.read(self._inotify, _EVENTS_BYTES)
+                        self._inotify.read()
                         self._wake()
                 elif (now := self._changes.look()) != seen:
                     seen = now
                     self._wake()
         finally:
             self._may_release.wait()
-            for fd in (self._stop_read, self._stop_write, self._inotify):
-                if fd is not None:
-                    os.close(fd)
-
-
-def _inotify(path: Path) -> int | None:
-    """An inotify descriptor that watches the file, None where the system has none (left)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = int(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
-    if fd < 0:
-        return None
-    if libc.inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY) < 0:
-        os.close(fd)
-        return None
-    return fd
+            for fd in (self._stop_read, self._stop_write):
+                os.close(fd)
+            if self._inotify is not None:
+                self._inotify.close()

@@ -88,9 +88,9 @@ def insert_events(cursor: sqlite3.Cursor, live: Live, events: Sequence[Event], b
 
 def insert_sources(cursor: sqlite3.Cursor, pos: int, events: Sequence[Event]) -> None:
     """Keep source lines beside the log: a table of their own, so that reading without them touches none of their pages."""
-    for at, event in enumerate(events, pos):
-        if event.source is not None:
-            cursor.execute("INSERT INTO event_source(pos, line) VALUES(?, ?)", (at, event.source))
+    rows = [(at, event.source) for at, event in enumerate(events, pos) if event.source is not None]
+    if rows:
+        cursor.executemany("INSERT INTO event_source(pos, line) VALUES(?, ?)", rows)
 
 
 def mark_changed(cursor: sqlite3.Cursor, live: Live) -> None:

@@ -27,17 +27,26 @@ _VIEWER: Final = (
 
 def write_rows(cursor: sqlite3.Cursor, sn: int, rows: Sequence[IndexRow]) -> None:
     """Index events. One that was redacted or pruned since the follower read it is left out, so its text never comes back."""
-    for row in rows:
-        pos = (sn << 32) + row.seq
-        event = cursor.execute("SELECT extra FROM event WHERE pos = ?", (pos,)).fetchone()
-        if event is None or decode_extra(event[0])[7]:
-            continue
-        _erase(cursor, cursor.execute("SELECT pos, terms FROM search_row WHERE pos = ?", (pos,)).fetchall())
-        cursor.execute(
-            "INSERT INTO search_row(pos, terms, visible_to, hidden_from) VALUES(?, ?, ?, ?)",
-            (pos, zlib.compress(row.terms.encode(), 1), _names(row.visible_to), _names(row.hidden_from)),
-        )
-        cursor.execute(_INSERT_TERMS, (pos, row.terms))
+    if not rows:
+        return
+    base = sn << 32
+    first, last = base + min(row.seq for row in rows), base + max(row.seq for row in rows)
+    live = {
+        pos
+        for pos, extra in cursor.execute("SELECT pos, extra FROM event WHERE pos BETWEEN ? AND ?", (first, last))
+        if not _redacted(extra)
+    }
+    _erase(cursor, cursor.execute("SELECT pos, terms FROM search_row WHERE pos BETWEEN ? AND ?", (first, last)).fetchall())
+    kept = [(base + row.seq, row) for row in rows if base + row.seq in live]
+    cursor.executemany(
+        "INSERT INTO search_row(pos, terms, visible_to, hidden_from) VALUES(?, ?, ?, ?)",
+        [(pos, zlib.compress(row.terms.encode(), 1), _names(row.visible_to), _names(row.hidden_from)) for pos, row in kept],
+    )
+    cursor.executemany(_INSERT_TERMS, [(pos, row.terms) for pos, row in kept])
+
+
+def _redacted(extra: bytes | None) -> bool:
+    return extra is not None and decode_extra(extra)[7]
 
 
 def erase_rows(cursor: sqlite3.Cursor, sn: int, first_seq: int, last_seq: int, limit: int = -1) -> int:

@@ -11,19 +11,15 @@ from __future__ import annotations
 import os
 import select
 import sqlite3
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from turnfold.inotify import CREATE, MODIFY, Change, watch_of
 from turnfold.limits import POLL_INTERVAL_S
 
-_IN_MODIFY: Final = 0x2
-_IN_CREATE: Final = 0x100
-_EVENT_HEAD_BYTES: Final = 16
-_READ_BYTES: Final = 65_536
 LOOK_AGAIN_S: Final = 0.00005
 """First distance between looks after a wake-up."""
 LOOK_GROWTH: Final = 1.5
@@ -94,7 +90,7 @@ class Watcher:
             self._stop = None
 
     def _run(self, connection: sqlite3.Connection, version: int, stop: int) -> None:
-        inotify = _inotify(self._path)
+        inotify = watch_of(Path(self._path).parent, MODIFY | CREATE)  # of the folder: the log comes and goes
         poll = select.poll()
         poll.register(stop, select.POLLIN | select.POLLHUP)
         if inotify is not None:
@@ -111,7 +107,7 @@ class Watcher:
                 if stop in ready:
                     return
                 pause_s = min(pause_s * LOOK_GROWTH, POLL_INTERVAL_S)
-                if inotify is not None and inotify in ready and _concerns(os.read(inotify, _READ_BYTES), name):
+                if inotify is not None and inotify.fileno() in ready and _concerns(inotify.read(), name):
                     pause_s = LOOK_AGAIN_S
                 now = _data_version(connection)
                 if now != version:
@@ -121,7 +117,7 @@ class Watcher:
             connection.close()
             os.close(stop)
             if inotify is not None:
-                os.close(inotify)
+                inotify.close()
 
 
 class StoreWatch:
@@ -142,29 +138,6 @@ def _data_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _inotify(path: str) -> int | None:
-    """Return an inotify descriptor for the database's folder (the log comes and goes), None where there is no inotify."""
-    if not sys.platform.startswith("linux"):
-        return None
-    import ctypes  # 5 ms that only those pay who watch
-
-    libc: Any = ctypes.CDLL(None, use_errno=True)
-    fd: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-    if fd < 0:
-        return None
-    if libc.inotify_add_watch(fd, os.fsencode(Path(path).parent), _IN_MODIFY | _IN_CREATE) < 0:
-        os.close(fd)
-        return None
-    return fd
-
-
-def _concerns(events: bytes, name: bytes) -> bool:
-    """Whether one of these inotify events is about the file of that name (or the queue overflowed and nobody knows)."""
-    at = 0
-    while at + _EVENT_HEAD_BYTES <= len(events):
-        length = int.from_bytes(events[at + 12 : at + 16], sys.byteorder)
-        found = events[at + _EVENT_HEAD_BYTES : at + _EVENT_HEAD_BYTES + length].rstrip(b"\0")
-        if found == name or not found:
-            return True
-        at += _EVENT_HEAD_BYTES + length
-    return False
+def _concerns(changes: Iterable[Change], name: bytes) -> bool:
+    """Whether one of them is about the file of that name (or the queue overflowed and nobody knows)."""
+    return any(change.name in {name, b""} for change in changes)
