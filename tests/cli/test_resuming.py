@@ -27,7 +27,7 @@ def test_the_command_is_the_only_result(program: Program, tmp_path: Path) -> Non
     (line,) = result.stdout.splitlines()
     assert line.startswith(f"cd {tmp_path} && codex resume ")
     assert "wrote a new session of Codex" in result.stderr
-    assert "not in it: 2 × reasoning of another provider" in result.stderr
+    assert "not in it: 2 × reasoning parts of another provider" in result.stderr
     (path,) = (program.home / ".codex" / "sessions").rglob("*.jsonl")
     assert line.endswith(path.stem[-36:])
     assert "there already" in program.run("resume", "7d3f", "--with", "codex", "--cwd", str(tmp_path)).stderr

@@ -143,5 +143,5 @@ def test_another_tools_format_is_refused_with_a_hint(program: Program) -> None:
     result = program.run("export", CODEX_ID, "--format", "claude-code", status=2)
     assert result.stdout == ""
     assert result.stderr.startswith("not_supported: ")
-    assert "hint: export it as bundle or jsonl" in result.stderr
+    assert "hint: export it as bundle, jsonl" in result.stderr
     assert program.run("export", CODEX_ID, "--format", "codex", "--json", status=2).stderr.startswith("invalid_input: ")

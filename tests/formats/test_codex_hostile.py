@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.codex_reader import Read, line, message
+from tests.formats.codex_reader import CODEX, Read, line, message
 from turnfold.core.fold import payload_of
 from turnfold.formats.base import Line
 from turnfold.model.event import NewEvent
@@ -156,3 +156,20 @@ def test_new_event_fields_of_messages_are_complete() -> None:
     event = Read(message("assistant", "x")).projected[0].event
     assert isinstance(event, NewEvent)
     assert (event.message_count, event.turn_count, event.version) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("odd", [[], {}, [1], {"a": 1}])
+def test_types_and_roles_that_are_no_text_are_survived(odd: Any) -> None:
+    """A list or an object cannot be looked up in a set of names."""
+    items: list[dict[str, Any]] = [
+        {"type": "message", "role": odd, "content": []},
+        {"type": "message", "role": "user", "content": [{"type": odd, "text": "x"}]},
+        {"type": "function_call_output", "call_id": "c", "output": [{"type": odd}]},
+        {"type": odd},
+    ]
+    data = b"".join(line("response_item", item) for item in items) + json.dumps({"type": odd, "payload": {}}).encode() + b"\n"
+    read = Read(data)
+    assert len(read.events) == 5
+    assert read.written() == data
+    for row in data.splitlines(keepends=True):
+        assert 0.0 <= CODEX.sniff(Path("x.jsonl"), row) <= 1.0

@@ -9,7 +9,7 @@ import pytest
 
 from turnfold.errors import FormatError, NotSupported
 from turnfold.formats.codex import CodexFormat
-from turnfold.formats.registry import Formats, detect, formats, get_format
+from turnfold.formats.registry import BUILT_IN, SNIFF_BYTES, SURE_ENOUGH, Formats, detect, formats, get_format
 
 
 class Other(CodexFormat):
@@ -33,17 +33,17 @@ class Point:
 
 
 def test_names_and_the_error_for_an_unknown_one() -> None:
-    assert formats().names() == ["claude-code", "codex"]
+    assert formats().names() == sorted(BUILT_IN)
     assert get_format("codex").name == "codex"
     assert get_format("claude").name == "claude-code"
     with pytest.raises(NotSupported) as caught:
         get_format("word")
-    assert caught.value.hint == "one of claude-code, codex"
+    assert caught.value.hint == f"one of {', '.join(formats().names())}"
 
 
 def test_entry_points_add_formats_and_cannot_replace_built_in_ones(tmp_path: Path) -> None:
     known = Formats([Point("other"), Point("codex")])
-    assert known.names() == ["claude-code", "codex", "other"]
+    assert known.names() == sorted([*BUILT_IN, "other"])
     assert not isinstance(known.get("codex"), Other)
     (tmp_path / "x").write_bytes(b"OTHER\n")
     found = known.detect(tmp_path / "x")
@@ -52,15 +52,23 @@ def test_entry_points_add_formats_and_cannot_replace_built_in_ones(tmp_path: Pat
 
 
 def test_content_decides_and_not_the_name(shared_dir: Path, tmp_path: Path) -> None:
-    transcripts = shared_dir / "data" / "transcripts"
-    for tool in ("claude-code", "codex"):
-        for path in (transcripts / tool).rglob("*.jsonl"):
-            found = detect(path)
-            assert found is not None
-            assert found.name == tool, path
-    for path in (transcripts / "other").rglob("*.json*"):
-        if "entire" not in path.name:  # two Claude Code files under another tool's name
-            assert detect(path) is None, path
+    tools = {
+        "copilot-cli": "copilot",
+        "gemini": "gemini-json",
+        "gemini-cli": "claude-code",
+    }  # two Claude Code files lie in the folder of another tool
+    for path in (shared_dir / "data" / "transcripts").rglob("*.json*"):
+        if path.name.endswith(".meta.json"):
+            continue
+        folder = path.relative_to(shared_dir / "data" / "transcripts").parts
+        own = folder[1] if folder[0] == "other" else folder[0]
+        own = tools.get(own, own)
+        with path.open("rb") as file:
+            head = file.read(SNIFF_BYTES)
+        sure = {known.name: known.sniff(path, head) for known in formats().all()}
+        if own in BUILT_IN:
+            assert sure.pop(own) >= SURE_ENOUGH, path
+        assert set(sure.values()) == {0.0}, (path, sure)
     disguised = tmp_path / "session.jsonl"
     disguised.write_bytes(b"%PDF-1.7\n" * 100)
     assert detect(disguised) is None

@@ -33,10 +33,14 @@ def opener(scheme: str, folder: Path) -> OpenStore:
     return open_new
 
 
+LINE_FOLDERS = ("claude-code", "codex", "other/copilot-cli", "other/grok", "other/kimi", "other/pi")
+"""Folders of the corpus whose files are of line formats."""
+
+
 def corpus(shared_dir: Path) -> list[Path]:
-    """Every session file of Claude Code and Codex."""
+    """Every session file of the line formats."""
     transcripts = shared_dir / "data" / "transcripts"
-    return sorted(path for tool in ("claude-code", "codex") for path in (transcripts / tool).rglob("*.jsonl"))
+    return sorted(path for folder in LINE_FOLDERS for path in (transcripts / folder).rglob("*.jsonl"))
 
 
 def codex_file(shared_dir: Path, part: str) -> Path:

@@ -1,10 +1,10 @@
-"""Every Claude Code and Codex file of the corpus, through every embedded store."""
+"""Every file of a line format in the corpus, through every embedded store."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.importing.sessions import OpenStore, check_session, content_of, corpus, exported, head_of, key_of
+from tests.importing.sessions import LINE_FOLDERS, OpenStore, check_session, content_of, corpus, exported, head_of, key_of
 from turnfold.engine.importer import Importer
 from turnfold.ports.store import Store
 
@@ -12,7 +12,7 @@ from turnfold.ports.store import Store
 def test_every_file_comes_back_byte_for_byte_and_a_second_import_adds_nothing(store: Store, shared_dir: Path) -> None:
     files = corpus(shared_dir)
     assert len(files) >= 40
-    folders = [shared_dir / "data" / "transcripts" / tool for tool in ("claude-code", "codex")]
+    folders = [shared_dir / "data" / "transcripts" / tool for tool in LINE_FOLDERS]
     result = Importer(store).import_tree(folders)
     assert sorted(file.path for file in result.files) == sorted(map(str, files))
     for file in result.files:

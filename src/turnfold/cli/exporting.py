@@ -66,7 +66,7 @@ def export(app: App, session: str, *, format_name: str, branch: str, output: str
                 out.line(f"{file.path}  {size(file.byte_count)}" if out.terminal else f"{safe_line(file.path)}\t{file.byte_count}")
         _tell_losses(files)
         if format_name not in OWN_FORMATS and not target.is_dir():
-            _tell_children(client, one)
+            _tell_children(client, one, files)
 
 
 def _target(given: str, one: str, format_name: str) -> Path:
@@ -95,7 +95,7 @@ def _to_stdout(client: Client, one: str, format_name: str, *, branch: str, termi
                 shutil.copyfileobj(file, sys.stdout.buffer)
     _tell_losses(files)
     if format_name not in OWN_FORMATS:
-        _tell_children(client, one)
+        _tell_children(client, one, files)
 
 
 def _tell_losses(files: Sequence[ExportedFile]) -> None:
@@ -107,7 +107,9 @@ def _tell_losses(files: Sequence[ExportedFile]) -> None:
             note(f"not in the file: {loss['count']} × {kind}{where}")
 
 
-def _tell_children(client: Client, one: str) -> None:
+def _tell_children(client: Client, one: str, files: Sequence[ExportedFile]) -> None:
+    if any("sessions of subagents" in file.losses for file in files):  # said already: a writer of another format makes one file
+        return
     children = [child for child in children_of(client, one) if (child.parent or {}).get("relation") == "subagent"]
     if children:
         note(f"{count(len(children), 'session')} of subagents not written; -o FOLDER/ writes the whole set")

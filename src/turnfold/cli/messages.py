@@ -29,7 +29,7 @@ MEDIA: Final = frozenset({"blob", "uri", "file"})
 def print_message(out: Out, message: Message, *, full: bool = False) -> None:
     """Print a message under a heading with its place, role and model."""
     label = " ".join(str(part) for part in (message.name, message.model) if part)
-    tokens = f"  {short_number(message.usage.total_tokens)} tokens" if message.usage else ""
+    tokens = f"  {short_number(message.usage.total_tokens)} tokens" if message.usage and message.usage.total_tokens else ""
     out.line(f"#{message.seq} {message.role}{'  ' + label if label else ''}{tokens}", ROLE_STYLES.get(message.role, "bold"))
     for style, text in render(message.parts, full=full):
         out.line(text, style)

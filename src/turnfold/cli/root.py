@@ -44,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "store": Entry("Operate", "operate", "store", "Look at the store itself."),
     "doctor": Entry("Operate", "doctor", "doctor", "Check the installation, the store and what can be imported."),
     "config": Entry("Operate", "operate", "config", "Show the settings that hold and where each came from."),
+    "schema": Entry("Operate", "schema", "schema", "Print the content model's JSON Schema, or check files against it."),
     "version": Entry("Operate", "about", "version", "Print the version."),
 }
 

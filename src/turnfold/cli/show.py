@@ -61,7 +61,10 @@ def _heading(out: Out, handle: Session, branch: str | None) -> None:
         f"branch {branch or info.active_branch}" if info.branch_count > 1 else "",
         moment(info.created_at_us),
     ]
-    facts += [f"{short_number(info.usage.total_tokens)} tokens" if info.usage else "", " ".join(f"[{tag}]" for tag in info.tags)]
+    facts += [
+        f"{short_number(info.usage.total_tokens)} tokens" if info.usage.total_tokens else "",
+        " ".join(f"[{tag}]" for tag in info.tags),
+    ]
     out.line(" · ".join(fact for fact in facts if fact), "dim")
     out.line()
 

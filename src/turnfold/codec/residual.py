@@ -165,11 +165,11 @@ def _by_length(item: tuple[bytes, bytes]) -> int:
 def _add_part_spans(body: bytes, spans: list[tuple[int, int, bytes]]) -> Parts:
     """Cut the over-long strings that the projection does not hold."""
     try:
-        line = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        texts = _long_strings(_decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
     wanted: dict[bytes, bytes] = {}
-    for text in _long_strings(line):
+    for text in texts:
         if len(text) * 6 < INLINE_PART_BYTES_MAX:
             continue
         encoded = _encode(text)[1:-1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from turnfold.core.compaction import COMPACTION, Span, compacted, span_of
+from turnfold.core import compaction
+from turnfold.core.compaction import Span, compacted, span_of
 from turnfold.core.fold import payload_of
 from turnfold.core.transcript import retracted_by, show
 from turnfold.model.event import Event
@@ -18,6 +19,7 @@ from turnfold.model.parts import TextPart
 from turnfold.model.session import SessionInfo
 from turnfold.model.usage import NO_USAGE, Usage
 
+COMPACTION = compaction.COMPACTION
 CONTEXT = "context"
 ENTRY_TYPES = frozenset({MESSAGE, CONTEXT, COMPACTION})
 """Types of events that a conversation is made of."""
@@ -36,9 +38,7 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
         type: ``message``, ``context`` (what a tool injected) or ``compaction``.
         message: The message with its media inline; for a compaction the summary as a user message, or None where there is none to read.
         visibility: ``both`` and ``model`` are what the model saw; ``ui`` is for people alone.
-        data: A compaction's payload, else None.
-        replacement: What the source itself put in place of all that a compaction stands for, its summary included; empty where it
-            has only a summary.
+        data: A compaction's payload (``model.event_types.Compaction``), else None.
         meta: The first event's ``meta``.
         message_id, run_id, actor: Of its first event.
         is_turn: It begins a turn (a person typed it).
@@ -51,8 +51,7 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     message: Message | None
     visibility: str = "both"
-    data: Compaction | None = None
-    replacement: Sequence[Message] = ()
+    data: dict[str, Any] | None = None
     meta: dict[str, Any] = {}
     message_id: str | None = None
     run_id: str | None = None
@@ -63,7 +62,19 @@ class ConversationEntry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def span(self) -> Span | None:
         """What a compaction stands for; None for anything else."""
-        return None if self.data is None else span_of(self.data, self.seq)
+        return None if self.data is None else span_of(msgspec.convert(self.data, Compaction), self.seq)
+
+    @property
+    def replacement(self) -> list[Message]:
+        """What the source itself put in place of all that a compaction stands for, its summary included; empty where it has only that.
+
+        What an application put there besides messages is its own.
+        """
+        out: list[Message] = []
+        for item in (self.data or {}).get("replacement") or ():
+            with suppress(msgspec.MsgspecError):
+                out.append(decode_message(msgspec.json.encode(item)))
+        return out
 
     @property
     def for_model(self) -> bool:
@@ -79,6 +90,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         branch: The branch whose view this is.
         entries: Oldest first; retracted and rolled back ones are left out.
         system_prompt: If the session has one.
+        state: The session's key-value state as the branch sees it.
         branches: Names of all branches, so that a writer can say which are left out.
         children: Sessions of subagents.
     """
@@ -87,6 +99,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     entries: Sequence[ConversationEntry]
     system_prompt: str | None = None
+    state: Mapping[str, Any] = {}
     branches: Sequence[str] = ()
     children: Sequence[SessionInfo] = ()
 
@@ -137,16 +150,7 @@ def entries_of(events: Iterable[Event]) -> list[ConversationEntry]:
 def _compaction(event: Event) -> ConversationEntry:
     payload = payload_of(event)
     message = Message("user", [TextPart(payload.summary)], seq=event.seq) if payload.summary else None
-    return _made([event], COMPACTION, message, data=payload, replacement=_replacement(payload.replacement))
-
-
-def _replacement(messages: Sequence[Any] | None) -> list[Message]:
-    """The messages among them; what an application put there besides is its own."""
-    out: list[Message] = []
-    for item in messages or ():
-        with suppress(msgspec.MsgspecError):
-            out.append(decode_message(msgspec.json.encode(item)))
-    return out
+    return _made([event], COMPACTION, message, data=msgspec.to_builtins(payload))
 
 
 def _entry(events: Sequence[Event], message: Message, *, is_turn: bool) -> ConversationEntry:

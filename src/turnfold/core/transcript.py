@@ -67,9 +67,17 @@ def show(events: Iterable[Event], types: frozenset[str] = frozenset({MESSAGE}), 
         elif event.type == "retract":
             gone = retracted_by(event)
             out = [shown for shown in out if shown.seq not in gone]
+            by_message = _left(by_message, out)
         elif event.type == "rollback":
             out = _roll_back(out, payload_of(event).turns)
+            by_message = _left(by_message, out)
     return out
+
+
+def _left(by_message: dict[str, Shown], out: list[Shown]) -> dict[str, Shown]:
+    """The messages that a further event can join: one that was taken out and written anew under its id begins again."""
+    seqs = {shown.seq for shown in out}
+    return {name: shown for name, shown in by_message.items() if shown.seq in seqs}
 
 
 def _take_in(out: list[Shown], by_message: dict[str, Shown], event: Event) -> None:

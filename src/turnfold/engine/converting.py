@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 
 from turnfold.core.conversation import VIEW_TYPES, Conversation, entries_of
+from turnfold.core.fold import branches_of
+from turnfold.core.state import decode_values, fold_state, keyed_entries
 from turnfold.engine.bundle import family
 from turnfold.engine.reading import read_all
 from turnfold.errors import NotFound
 from turnfold.formats.base import Writer
-from turnfold.formats.loss import LossReport
+from turnfold.formats.loss import OTHER_BRANCHES, LossReport
 from turnfold.model.event import MAIN, Event
 from turnfold.model.parts import AnyPart, BlobPart, ToolResultPart
 from turnfold.model.session import Head, SessionKey
@@ -41,8 +43,10 @@ def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, 
     entries = entries_of(events)
     media = _Media(store, key, owner, losses)
     for entry in entries:
-        for message in (*([] if entry.message is None else [entry.message]), *entry.replacement):
-            media.fill(message.parts, entry.seq)
+        if entry.message is not None:
+            media.fill(entry.message.parts, entry.seq)
+        if entry.data is not None and "replacement" in entry.data:
+            entry.data["replacement"] = media.filled(entry.data["replacement"], entry.seq)
     children = [
         store.get_session(child, owner=owner).info for child in family(store, key.tenant, key.session_id, owner=owner) if child != key
     ]
@@ -51,6 +55,7 @@ def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, 
         branch=name,
         entries=entries,
         system_prompt=_system_prompt(head),
+        state=_state(store, key, head, owner=owner, branch=name),
         branches=sorted({MAIN, *head.named("branch")}),
         children=children,
     )
@@ -70,18 +75,18 @@ class _Media:
             if isinstance(part, BlobPart) and part.content is None and part.blob_ref is not None:
                 part.content = self._read(part.blob_ref, seq)
             elif isinstance(part, ToolResultPart):
-                part.response = self._filled(part.response, seq)
-                part.detail = self._filled(part.detail, seq)
+                part.response = self.filled(part.response, seq)
+                part.detail = self.filled(part.detail, seq)
 
-    def _filled(self, value: Any, seq: int) -> Any:
+    def filled(self, value: Any, seq: int) -> Any:
         if isinstance(value, list):
-            return [self._filled(item, seq) for item in value]
+            return [self.filled(item, seq) for item in value]
         if isinstance(value, dict):
             ref = value.get("blob_ref")
             if value.get("type") == "blob" and isinstance(ref, str) and value.get("content") is None:
                 rest = {name: item for name, item in value.items() if name != "blob_ref"}
                 return {**rest, "content": self._read(ref, seq)}
-            return {name: self._filled(item, seq) for name, item in value.items()}
+            return {name: self.filled(item, seq) for name, item in value.items()}
         return value
 
     def _read(self, ref: str, seq: int) -> str | None:
@@ -97,9 +102,16 @@ def _system_prompt(head: Head) -> str | None:
     return None if entry is None or entry.value is None else msgspec.json.decode(entry.value, type=str) or None
 
 
+def _state(store: Store, key: SessionKey, head: Head, *, owner: str | None, branch: str) -> dict[str, Any]:
+    values, exact = keyed_entries(head.entries, "state", branches_of(head), branch)
+    if exact:
+        return decode_values(values)
+    return fold_state(read_all(store, key, owner=owner, branch=branch, types=frozenset({"state.set"})))
+
+
 def convert(writer: Writer, conversation: Conversation, losses: LossReport) -> Iterator[bytes]:
     """Write a conversation, and count what concerns the whole session whatever the format."""
     others = [name for name in conversation.branches if name != conversation.branch]
     if others:
-        losses.add("other branches", count=len(others))
+        losses.add(OTHER_BRANCHES, count=len(others))
     yield from writer.write(conversation, losses)

@@ -191,7 +191,9 @@ class Exporter:
         if came_from != wanted:
             what = f"was imported from {came_from}" if came_from else "was not imported from a tool's file"
             raise NotSupported(
-                f"session {session_id!r} {what}: it cannot be written as {wanted}", hint="export it as bundle or jsonl", format=wanted
+                f"session {session_id!r} {what}: it cannot be written as {wanted}",
+                hint=f"export it as bundle, jsonl, {', '.join(self._formats.writer_names())}",
+                format=wanted,
             )
         fmt = self._formats.get(wanted)
         if isinstance(fmt, DocumentFormat):

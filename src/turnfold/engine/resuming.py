@@ -11,11 +11,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
+from turnfold.codec.zstd import unpack
 from turnfold.core.conversation import ENTRY_TYPES
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.exporter import Exporter, write_file
@@ -36,6 +40,7 @@ COPIES_MAX = 100
 """Files of one and the same conversation that are tried before giving up."""
 _WRITERS: dict[str, type[ClaudeCodeWriter | CodexWriter]] = {"claude": ClaudeCodeWriter, "codex": CodexWriter}
 _TOUCHES = ENTRY_TYPES | {"retract", "rollback", "branch.switched"}
+_BESIDE = {"hook": "records of hooks", "snapshot": "snapshots of files", "tool.progress": "records of tools at work"}
 _imported_id = re.compile(r"i\d+\.\d+\.")
 
 Outcome = Literal["written", "there", "planned"]
@@ -136,7 +141,8 @@ class _Resuming:
 
     def _folder(self) -> Path:
         chosen = self._request.cwd
-        folder = Path(folder_of(self._conversation, WriteOptions())) if chosen is None else chosen
+        known = folder_of(self._conversation, WriteOptions())
+        folder = chosen if chosen is not None else Path(known) if known else Path.cwd()
         if not folder.is_dir() and not (self._request.dry_run and chosen is None):
             hint = "name the folder to go on in (--cwd)" if chosen is None else "name a folder that is there"
             raise InvalidInput(f"the session's folder {folder} is not on this machine", hint=hint, path=str(folder))
@@ -181,22 +187,20 @@ class _Resuming:
 
     def _compare(self, path: Path) -> tuple[int, int]:
         """Return the size of the session's lines and what the file there has more than them."""
-        if path.suffix == ".zst":
-            return 0, 0
         size = 0
-        with path.open("rb") as file:
+        with _content(path) as file:
             for line in kept_lines(self._store, self._key, self._owner):
                 if file.read(len(line)) != line:
                     hint = "import it first, or let a copy be written under another id (--force)"
                     raise AlreadyExists(f"{path} holds something else than this session", hint=hint, path=str(path))
                 size += len(line)
-        return size, path.stat().st_size - size
+            return size, file.seek(0, os.SEEK_END) - size
 
     # ---- converted ---------------------------------------------------------------------------------------------------------------------
 
     def _convert(self) -> Resumed:
         conversation = self._conversation
-        cwd = None if self._request.cwd is None else str(self._cwd)
+        cwd = str(self._cwd) if self._request.cwd is not None or not folder_of(conversation, WriteOptions()) else None
         same = (conversation.info.native or {}).get("format") == self._tool.format
         for copy in range(COPIES_MAX):
             options = WriteOptions(reasoning=self._request.reasoning, origin_note=not same, cwd=cwd)
@@ -246,10 +250,18 @@ class _Resuming:
             is_native=is_native,
             grown_byte_count=max(grown, 0),
             byte_count=size,
-            losses={} if losses is None else {**self._losses.to_dict(), **losses.to_dict()},
+            losses={} if losses is None else {**self._losses.to_dict(), **losses.to_dict(), **self._left_out()},
         )
         link = None if self._request.dry_run or content is None else self._link(resumption, content)
         return Resumed(resumption, link)
+
+    def _left_out(self) -> dict[str, Any]:
+        """What the session has besides its conversation, and no other tool's session holds."""
+        found = LossReport()
+        for event in read_all(self._store, self._key, owner=self._owner, types=frozenset(_BESIDE), branch=self._conversation.branch):
+            if not event.meta.get("import"):
+                found.add(_BESIDE[event.type], event.seq)
+        return found.to_dict()
 
     def _link(self, resumption: Resumption, content: bytes) -> NewEvent | None:
         """The event that says where the session went on, by which an import tells what of that file is new."""
@@ -276,7 +288,20 @@ def _grown(path: Path, content: bytes) -> int | None:
     """How many bytes a file has more than its first ones, which are these; -1 where it is another file, None where it is not there."""
     if not path.exists():
         return None
-    if path.suffix == ".zst":
-        return 0
-    with path.open("rb") as file:
-        return path.stat().st_size - len(content) if file.read(len(content)) == content else -1
+    with _content(path) as file:
+        begins = file.read(len(content)) == content
+        return file.seek(0, os.SEEK_END) - len(content) if begins else -1
+
+
+@contextmanager
+def _content(path: Path) -> Iterator[BinaryIO]:
+    """Open a tool's file; one that Codex has compressed is unpacked on the side."""
+    if path.suffix != ".zst":
+        with path.open("rb") as file:
+            yield file
+        return
+    with path.open("rb") as packed, TemporaryFile() as plain:
+        for piece in unpack(packed):
+            plain.write(piece)
+        plain.seek(0)
+        yield plain

@@ -131,7 +131,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         lines: One JSON object each, without a newline in or after it, in the order of the session. What could not be read is a line too
             (``formats.documents.unreadable``), so that it is kept and reported.
         settled_count: How many of the first lines stay as they are when the session goes on; None are all. What may still change (totals, a
-            title, an answer that is still being written) comes last; it is taken back and read again when the document is met again.
+            title, an answer that is still being written) comes last; it is taken back and read again when the document is met again. A name
+            that is given there to a branch or a checkpoint stays given: its event has a native id (``meta.uuid``), and a reader that finds
+            it does not give the name again.
     """
 
     native_id: str

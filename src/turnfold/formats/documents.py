@@ -19,6 +19,8 @@ from turnfold.formats.lines import clean, decode_line
 SQLITE_MAGIC = b"SQLite format 3\x00"
 UNREADABLE = "turnfold.unreadable"
 """Key of a line that stands for a record that could not be read."""
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a database raises; the second where SQLite's own message quotes bytes of a damaged file."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,7 +59,7 @@ def _tables(path: str, _mtime_ns: int, _size_bytes: int) -> dict[str, frozenset[
         with open_database(Path(path)) as connection:
             names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
             return {name: frozenset(row[1] for row in connection.execute("SELECT * FROM pragma_table_info(?)", (name,))) for name in names}
-    except (FormatError, sqlite3.Error):
+    except (FormatError, *DATABASE_ERRORS):
         return {}
 
 

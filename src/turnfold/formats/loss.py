@@ -7,6 +7,35 @@ from typing import Any
 EXAMPLES_MAX = 5
 """Seqs that a report names for each kind of loss."""
 
+# Kinds of losses, shared by the writers so that people and programs meet each under one name.
+OTHER_BRANCHES = "other branches"
+SUBAGENTS = "sessions of subagents"
+SUMMARISED = "messages that a summary stands for"
+SEALED_SUMMARIES = "summaries that only their provider can read"
+ONLY_FOR_PEOPLE = "messages that only people saw"
+NOTES = "notes beside the conversation"
+MADE_UP = "messages that the tool made up"
+TIMES_AND_USAGE = "times and token counts of messages"
+NAMES = "names of speakers"
+MOVED_INSTRUCTIONS = "instructions that the user says instead"
+REASONING = "reasoning parts"
+FOREIGN_REASONING = "reasoning parts of another provider"
+UNSIGNED_REASONING = "reasoning parts without a signature"
+SIGNATURES = "signatures and encrypted contents of reasoning parts"
+OPEN_CALLS = "tool calls without a result"
+ORPHAN_RESULTS = "tool results without a call"
+CHANGED_ARGUMENTS = "tool arguments that are put into an object"
+CHANGED_TOOL_NAMES = "tool names that had to change"
+ERROR_MARKS = "error marks of tool results"
+DETAILS = "structured details of tool results"
+SERVER_TOOLS = "uses of a provider's own tools"
+MOVED_MEDIA = "media that the user shows instead"
+MEDIA = "media that the format cannot hold"
+FILE_IDS = "files that only their provider has"
+REFUSALS = "refusals that are said as plain text"
+CITATIONS = "citations"
+NATIVE_PARTS = "parts that only their source knows"
+
 
 class LossReport:
     """Collects what a writer could not say in its format.

@@ -21,13 +21,49 @@ SURE_ENOUGH = 0.5
 GROUP = "turnfold.formats"
 
 BUILT_IN = {
+    "adk": "turnfold.formats.databases.adk:AdkFormat",
+    "aider": "turnfold.formats.aider:AiderFormat",
+    "amp": "turnfold.formats.amp:AmpFormat",
+    "anthropic": "turnfold.formats.lists:anthropic",
+    "anthropic-jsonl": "turnfold.formats.lists:anthropic_lines",
     "claude-code": "turnfold.formats.claude_code:ClaudeCodeFormat",
     "codex": "turnfold.formats.codex:CodexFormat",
+    "copilot": "turnfold.formats.copilot:CopilotFormat",
+    "gemini": "turnfold.formats.gemini:GeminiFormat",
+    "gemini-json": "turnfold.formats.gemini:GeminiDocumentFormat",
+    "go-session": "turnfold.formats.go_session:GoSessionFormat",
+    "goose": "turnfold.formats.databases.goose:GooseFormat",
+    "goose-jsonl": "turnfold.formats.databases.goose:GooseLinesFormat",
+    "grok": "turnfold.formats.grok:GrokFormat",
+    "kimi": "turnfold.formats.kimi:KimiFormat",
+    "langchain": "turnfold.formats.lists:langchain",
+    "langchain-jsonl": "turnfold.formats.lists:langchain_lines",
+    "langgraph": "turnfold.formats.databases.langgraph:LangGraphFormat",
+    "lexigram": "turnfold.formats.lexigram:LexigramFormat",
+    "openai": "turnfold.formats.lists:openai",
+    "openai-agents": "turnfold.formats.databases.openai_agents:OpenAIAgentsFormat",
+    "openai-jsonl": "turnfold.formats.lists:openai_lines",
+    "openai-responses": "turnfold.formats.lists:openai_responses",
+    "openai-responses-jsonl": "turnfold.formats.lists:openai_responses_lines",
+    "opencode": "turnfold.formats.databases.opencode:OpenCodeFormat",
+    "pi": "turnfold.formats.pi:PiFormat",
+    "session-linker": "turnfold.formats.session_linker:SessionLinkerFormat",
+    "strands": "turnfold.formats.strands:StrandsFormat",
+    "strands-snapshot": "turnfold.formats.strands:StrandsSnapshotFormat",
+    "usf": "turnfold.formats.usf:UsfFormat",
+    "vercel": "turnfold.formats.lists:vercel",
+    "vercel-jsonl": "turnfold.formats.lists:vercel_lines",
 }
 """The formats that are read."""
 WRITERS: dict[str, str] = {
+    "anthropic": "turnfold.formats.writers.anthropic:AnthropicWriter",
     "claude-code": "turnfold.formats.claude_code.writer:ClaudeCodeWriter",
     "codex": "turnfold.formats.codex.writer:CodexWriter",
+    "langchain": "turnfold.formats.writers.langchain:LangChainWriter",
+    "openai": "turnfold.formats.writers.chat:OpenAiWriter",
+    "openai-responses": "turnfold.formats.writers.responses:ResponsesWriter",
+    "otel": "turnfold.formats.writers.otel:OtelWriter",
+    "usf": "turnfold.formats.usf:UsfWriter",
 }
 """Those that a session can be written in, wherever it came from."""
 ALIASES = {"claude": "claude-code", "claude_code": "claude-code"}

@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 _replace = msgspec.structs.replace
 OWN_TYPES = frozenset({"blank", "newline", "long line", "unstorable", "redacted"})
 """Native types of ``opaque`` events that are not a source's: they are not reported as unknown."""
-_BRANCH_EVENTS = {"branch.created": ("name", "parent"), "branch.switched": ("name", "previous")}
+_BRANCH_EVENTS = {"branch.created": ("name", "parent"), "branch.switched": ("name", "previous"), "checkpoint": ("name", "branch")}
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

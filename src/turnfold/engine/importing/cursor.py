@@ -36,6 +36,10 @@ class Sums(msgspec.Struct, kw_only=True, omit_defaults=True):
             self.usage[model] = self.usage[model] + event.usage if model in self.usage else event.usage
 
 
+NAMING = frozenset({"branch.created", "checkpoint"})
+"""What gives a name in the session's head. A name stays given when the line that gave it is taken back, so the giving stays to be found."""
+
+
 class Tail(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The end that may still become another: its events can be taken back and the lines read again.
 
@@ -47,7 +51,7 @@ class Tail(msgspec.Struct, kw_only=True, omit_defaults=True):
         state: The reader's before it.
         ranges: Its events: branch, first and last seq. Other writers' events may lie between.
         sums: What its events added to the head.
-        branched: It made a branch, which cannot be taken back.
+        branched: It made a branch or a checkpoint, whose name cannot be taken back, and gave it no native id: the reader could not find it.
     """
 
     offset: int
@@ -67,7 +71,7 @@ class Tail(msgspec.Struct, kw_only=True, omit_defaults=True):
             else:
                 self.ranges.append((event.branch, seq, seq))
             self.sums.add(event)
-            self.branched = self.branched or event.type == "branch.created"
+            self.branched = self.branched or (event.type in NAMING and b'"uuid"' not in (event.meta_raw or b""))
 
 
 class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):

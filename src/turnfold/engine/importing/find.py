@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from turnfold.engine.importing.cursor import NAMING
 from turnfold.engine.reading import read_all
 from turnfold.formats.base import Place, retracted_ranges
 from turnfold.model.event import Event, NewEvent
@@ -27,6 +28,7 @@ class Finder:
         self._owner = owner
         self._batch: dict[str, Place] = {}
         self._seqs: dict[bytes, int] = {}
+        self._named: dict[bytes, int] = {}
         self._through_seq = begin_seq
         self._gone: list[tuple[int, int]] = []
 
@@ -59,9 +61,11 @@ class Finder:
             if event.type == "retract":
                 self.forget(retracted_ranges([event]))
             found = _uuid_of(event)
-            if found is not None and not self._is_gone(event.seq):
+            if found is not None and event.type in NAMING:
+                self._named[_hash(found)] = event.seq
+            elif found is not None and not self._is_gone(event.seq):
                 self._seqs[_hash(found)] = event.seq
-        seq = self._seqs.get(_hash(uuid))
+        seq = self._seqs.get(_hash(uuid)) or self._named.get(_hash(uuid))
         return None if seq is None else self._read(seq, uuid)
 
     def _exists(self) -> bool:

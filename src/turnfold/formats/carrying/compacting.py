@@ -46,9 +46,10 @@ def compacted_at(entries: Sequence[ConversationEntry], index: int, context: Sequ
         context: What the model had before it.
     """
     entry = entries[index]
-    if entry.replacement:
-        said = entry.message.text if entry.message is not None else entry.replacement[-1].text
-        return Compacted(summary=entry.replacement, said=said)
+    replacement = entry.replacement
+    if replacement:
+        said = entry.message.text if entry.message is not None else replacement[-1].text
+        return Compacted(summary=replacement, said=said)
     before, after = ([], []) if entry.span is None else split(context, entry.span)
     if entry.message is not None:
         return Compacted(before=before, summary=[entry.message], after=after, said=entry.message.text)

@@ -10,7 +10,7 @@ import msgspec
 
 from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats.documents import line_of
-from turnfold.formats.loss import LossReport
+from turnfold.formats.loss import FILE_IDS, MEDIA, LossReport
 from turnfold.model.message import decode_message
 from turnfold.model.parts import AnyPart, BlobPart, FilePart, TextPart, ToolResultPart, UriPart
 
@@ -38,7 +38,7 @@ def response_text(response: Any) -> str:
     """Return a tool's response as text: text as it is, anything else as JSON, nothing as nothing."""
     if isinstance(response, str):
         return response
-    return "" if response is None else line_of(response).decode()
+    return "" if response is None or response == [] else line_of(response).decode()
 
 
 def result_of(part: ToolResultPart) -> tuple[str | list[AnyPart], bool | None]:
@@ -90,7 +90,11 @@ def describe(part: AnyPart) -> str:
 
 def lose(losses: LossReport, part: AnyPart, seq: int) -> None:
     """Count media that the target cannot hold."""
-    losses.add(f"{getattr(part, 'modality', '') or 'media'} parts in a form that the tool does not take", seq)
+    losses.add(FILE_IDS if type(part) is FilePart else MEDIA, seq)
+
+
+UNSENT = "messages that were for people alone"
+"""Notices of failed requests, above all: no model ever got them."""
 
 
 def is_injected_by_tool(entry: ConversationEntry) -> bool:

@@ -79,9 +79,9 @@ def began_us(conversation: Conversation) -> int:
 
 
 def folder_of(conversation: Conversation, options: WriteOptions) -> str:
-    """The folder of the session: the chosen one, else that in which it began."""
+    """The folder of the session: the chosen one, else that in which it began; empty where it had none."""
     found = [options.cwd, conversation.info.metadata.get("cwd"), *(env_of(entry).get("cwd") for entry in conversation.entries)]
-    return next((cwd for cwd in found if isinstance(cwd, str) and cwd), "/")
+    return next((cwd for cwd in found if isinstance(cwd, str) and cwd), "")
 
 
 def env_of(entry: ConversationEntry) -> dict[str, Any]:

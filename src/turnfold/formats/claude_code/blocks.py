@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from turnfold.formats import loss
 from turnfold.formats.carrying.calls import api_name
 from turnfold.formats.carrying.media import describe, image_type, is_public, lose, response_text, result_of, searched, text_in
 from turnfold.formats.carrying.options import WriteOptions
@@ -49,13 +50,13 @@ class Blocks:
             return self._reasoning(part, message, seq)
         if type(part) is CompactionPart:
             if not part.content:
-                self._losses.add("context that only its provider can read", seq)
+                self._losses.add(loss.SEALED_SUMMARIES, seq)
             return _text(part.content or "")
         if type(part) is ServerToolCallPart or type(part) is ServerToolResultPart:
             return self._server(part, message, seq)
         if type(part) is OpaquePart and self._native and isinstance(part.native, dict) and isinstance(part.native.get("type"), str):
             return part.native
-        self._losses.add("blocks of a kind that the tool does not know", seq)
+        self._losses.add(loss.NATIVE_PARTS, seq)
         return None
 
     def call(self, part: ToolCallPart, native_id: str) -> tuple[Block, dict[str, Any]]:
@@ -85,7 +86,7 @@ class Blocks:
         if isinstance(content, str):
             block["content"] = content
         else:
-            block["content"] = [item for one in content if (item := self._inside(one, seq)) is not None]
+            block["content"] = [item for one in content if (item := self._inside(one, seq)) is not None] or ""
         return block if is_error is None else {**block, "is_error": is_error}
 
     def _inside(self, part: AnyPart, seq: int) -> Block | None:
@@ -94,7 +95,7 @@ class Blocks:
             return self.of(part, Message("tool"), seq)
         if self._native and isinstance(part.native, dict):
             return part.native
-        self._losses.add("blocks of results as structured data (they are text)", seq)
+        self._losses.add(loss.NATIVE_PARTS, seq)
         return _text(response_text(part.native))
 
     def _media(self, part: BlobPart | UriPart | FilePart, seq: int) -> Block | None:
@@ -125,7 +126,7 @@ class Blocks:
         said = "\n\n".join([*(part.summary or ()), *([part.content] if part.content else [])])
         if self._options.reasoning == "note" and said:
             return _text(f"<prior_reasoning>\n{said}\n</prior_reasoning>")
-        self._losses.add("reasoning of another provider", seq)
+        self._losses.add(loss.FOREIGN_REASONING, seq)
         return None
 
     def _server(self, part: ServerToolCallPart | ServerToolResultPart, message: Message, seq: int) -> Block | None:
@@ -135,7 +136,7 @@ class Blocks:
         if self._native and message.provider == PROVIDER and isinstance(native, dict) and "type" in native:
             ids = {"id": part.id, "name": part.get("name")} if call else {"tool_use_id": part.id}
             return {"type": native["type"], **ids, **native}
-        self._losses.add("calls of the provider's own tools as structured data (they are text)", seq)
+        self._losses.add(loss.SERVER_TOOLS, seq)
         return _text(f"[{part.get('name') or 'result'}: {searched(native) or response_text(native)}]")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from turnfold.formats.claude_code.messages import DETAIL_LINE_BYTES_MAX, FINISH_REASONS, OutOfLine, parts_of, restore
-from turnfold.formats.claude_code.tree import Kind
 from turnfold.formats.claude_code.usage import Ledger, normalise
+from turnfold.formats.tree import Kind
 from turnfold.limits import NAME_BYTES_MAX
 from turnfold.model.event import Visibility
 from turnfold.model.usage import NO_USAGE, Usage

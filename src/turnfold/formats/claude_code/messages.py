@@ -188,3 +188,6 @@ _CONVERT = {
     "text_editor_code_execution_tool_result": _server_tool_result,
     "mcp_tool_result": _server_tool_result,
 }
+CALL_BLOCKS = frozenset(kind for kind, make in _CONVERT.items() if make is _server_tool_use)
+RESULT_BLOCKS = frozenset(kind for kind, make in _CONVERT.items() if make is _server_tool_result)
+"""Blocks of the tools that Anthropic runs itself: their uses, and what they gave."""

@@ -14,9 +14,9 @@ from turnfold.formats.claude_code.drafts import Draft, name_of
 from turnfold.formats.claude_code.lines import Piece, pieces
 from turnfold.formats.claude_code.messages import OutOfLine
 from turnfold.formats.claude_code.titles import Titles
-from turnfold.formats.claude_code.tree import SIDECHAIN, Fork, Kind, Link, Tree
 from turnfold.formats.claude_code.usage import Ledger
 from turnfold.formats.lines import parse_at
+from turnfold.formats.tree import SIDECHAIN, Fork, Kind, Link, Tree
 from turnfold.model.event import MAIN, NewEvent
 
 TOKEN_BYTES = 4

@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from turnfold.core.compaction import COMPACTION
 from turnfold.core.conversation import Conversation, ConversationEntry
+from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
 from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at, note_index
-from turnfold.formats.carrying.media import came_from, is_injected_by_tool
+from turnfold.formats.carrying.media import UNSENT, came_from, is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid4, digest_of, env_of, folder_of, origin_of, stamp
 from turnfold.formats.claude_code.blocks import PROVIDER, Block, Blocks, say
 from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
-from turnfold.model.event_types import Compaction
+from turnfold.model.event_types import MESSAGE, Compaction
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, FilePart, ToolCallPart, ToolResultPart, UriPart
 from turnfold.model.usage import NO_USAGE, Usage
@@ -79,7 +82,7 @@ class _File:
         self._losses = losses
         self._options = options
         self._session_id = session_id
-        self._cwd = folder_of(conversation, options)
+        self._cwd = folder_of(conversation, options) or "/"
         branch = conversation.info.metadata.get("git_branch")
         self._git_branch = branch if isinstance(branch, str) else ""
         self._blocks = Blocks(losses, options, native=came_from(conversation) == NAME)
@@ -127,13 +130,15 @@ class _File:
                 yield from self._compaction(entries, index, said)
             elif entry.seq not in said and entry.for_model:
                 yield from self._entry(entry)
+            elif entry.type == MESSAGE and not entry.for_model:
+                self._losses.add(UNSENT, entry.seq)
         yield from self._end_run()
         if self._owed:
             self._losses.add("usage of answers that are left out")
         if note_at == len(entries):
             yield from self._note()
         if self._conversation.children:
-            self._losses.add("sessions of subagents", count=len(self._conversation.children))
+            self._losses.add(loss.SUBAGENTS, count=len(self._conversation.children))
         if self._conversation.system_prompt:
             self._losses.add("system prompts")
 
@@ -222,7 +227,7 @@ class _File:
         if call_id is None:
             return
         self._usage = NO_USAGE
-        self._losses.add("results whose call is missing (they have a call that says so)", entry.seq)
+        self._losses.add(loss.ORPHAN_RESULTS, entry.seq)
         block = {"type": "tool_use", "id": call_id, "name": UNKNOWN_TOOL, "input": {}}
         yield self._answer(entry, Message("assistant"), block, {})
         if entry.message is not None and entry.message.role == "assistant":
@@ -252,7 +257,7 @@ class _File:
         if left.summary_seq is not None:
             said.add(left.summary_seq)
         last, self._parent = self._parent, None
-        facts = entry.data or Compaction()
+        facts = msgspec.convert(entry.data, Compaction)
         metadata: dict[str, Any] = {"trigger": "auto" if facts.trigger == "auto" else "manual", "preTokens": facts.pre_tokens or 0}
         if facts.post_tokens:
             metadata["postTokens"] = facts.post_tokens

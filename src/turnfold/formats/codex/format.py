@@ -10,8 +10,8 @@ from typing import Any
 
 from turnfold.formats.base import Find, Reader, SourceInfo
 from turnfold.formats.carrying.options import MARK, continued
-from turnfold.formats.codex.fields import name_of, object_of, text_or_none
 from turnfold.formats.codex.reader import CodexReader
+from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
 from turnfold.limits import NAME_BYTES_MAX
 
@@ -87,7 +87,7 @@ class CodexFormat:
 
 def _sureness(value: dict[str, Any]) -> float:
     kind = value.get("type")
-    if isinstance(value.get("payload"), dict) and kind in _LINE_TYPES:
+    if isinstance(value.get("payload"), dict) and text_of(kind) in _LINE_TYPES:
         return 0.95 if isinstance(value.get("timestamp"), str) else 0.8
     if "record_type" in value:
         return 0.9

@@ -16,9 +16,12 @@ import msgspec
 from turnfold.codec.parts import take_out
 from turnfold.codec.residual import cut
 from turnfold.formats.base import Line, Projected
-from turnfold.formats.codex.fields import count_of, list_of, name_of, numbers_of, object_of, text_of, usage_of
-from turnfold.formats.codex.items import Parts, is_typed, message_of, output_of, slim
+from turnfold.formats.codex.fields import numbers_of, usage_of
+from turnfold.formats.codex.items import is_typed, message_of
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of
 from turnfold.formats.lines import blank, decode_line, opaque, parse_at, title_of
+from turnfold.formats.media import Parts, slim
+from turnfold.formats.responses import output_of
 from turnfold.model.event import NewEvent, Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import ToolResultPart

@@ -13,14 +13,16 @@ from typing import Any
 
 from turnfold.core.compaction import COMPACTION
 from turnfold.core.conversation import Conversation, ConversationEntry
+from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.compacting import LOSS, compacted_at, note_index
-from turnfold.formats.carrying.media import is_injected_by_tool
+from turnfold.formats.carrying.media import UNSENT, is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid7, folder_of, origin_of, stamp
 from turnfold.formats.codex.writing import Item, Items
 from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
+from turnfold.model.event_types import MESSAGE
 from turnfold.model.usage import NO_USAGE, Usage
 
 NAME = "codex"
@@ -57,7 +59,7 @@ class _Rollout:
         self._losses = losses
         self._options = options
         self._thread_id = thread_id
-        self._cwd = folder_of(conversation, options)
+        self._cwd = folder_of(conversation, options) or "/"
         self._at_us = began_us(conversation)
         self._items = Items(losses, options)
         self._turn: str | None = None
@@ -79,6 +81,8 @@ class _Rollout:
                 yield from self._compaction(entries, index, summaries)
             elif entry.seq not in summaries and entry.for_model:
                 yield from self._entry(entry)
+            elif entry.type == MESSAGE and not entry.for_model:
+                self._losses.add(UNSENT, entry.seq)
         yield from self._end_turn()
         if note_at == len(entries):
             yield self._note()
@@ -86,7 +90,7 @@ class _Rollout:
         if title:
             yield self._event("thread_name_updated", thread_id=self._thread_id, thread_name=title)
         if self._conversation.children:
-            self._losses.add("sessions of subagents", count=len(self._conversation.children))
+            self._losses.add(loss.SUBAGENTS, count=len(self._conversation.children))
         if self._conversation.system_prompt:
             self._losses.add("system prompts")
 

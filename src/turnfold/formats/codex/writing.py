@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from turnfold.formats import loss
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds, api_name
 from turnfold.formats.carrying.media import ERROR_MARK, describe, image_type, is_public, lose, response_text, result_of, text_in
 from turnfold.formats.carrying.options import WriteOptions
@@ -110,10 +111,10 @@ class Items:
         elif type(part) is CompactionPart and part.content:
             yield _message("user", [{"type": "input_text", "text": part.content}], None)
         elif type(part) is ServerToolResultPart:
-            self._losses.add("results of the provider's own tools as structured data (they are text)", seq)
+            self._losses.add(loss.SERVER_TOOLS, seq)
             yield _text(response_text(part.server_tool_call_response))
         else:
-            self._losses.add("blocks of a kind that the tool does not know", seq)
+            self._losses.add(loss.NATIVE_PARTS, seq)
 
     def _call(self, part: ToolCallPart) -> Item:
         call_id = self._ids.call(part.id)
@@ -140,10 +141,12 @@ class Items:
         if call_id is None:
             call_id = self._ids.call(part.id)
             self._ids.result(part.id)
-            self._losses.add("results whose call is missing (they have a call that says so)", seq)
+            self._losses.add(loss.ORPHAN_RESULTS, seq)
             yield {"type": "function_call", "name": UNKNOWN_TOOL, "arguments": "{}", "call_id": call_id}
         self.open_calls.pop(call_id, None)
         content, is_error = result_of(part)
+        if part.detail is not None:
+            self._losses.add(loss.DETAILS, seq)
         output: Any
         if isinstance(content, str):
             output = ERROR_MARK + content if is_error else content
@@ -160,7 +163,7 @@ class Items:
         native = part.get("native")
         if native is None:
             return {}
-        self._losses.add("blocks of results as structured data (they are text)", seq)
+        self._losses.add(loss.NATIVE_PARTS, seq)
         return {"type": "input_text", "text": response_text(native)}
 
     def _reasoning(self, part: ReasoningPart, message: Message, seq: int) -> Iterator[Item]:
@@ -178,7 +181,7 @@ class Items:
         if self._options.reasoning == "note" and said:
             yield _text(f"<prior_reasoning>\n{said}\n</prior_reasoning>")
         else:
-            self._losses.add("reasoning of another provider", seq)
+            self._losses.add(loss.FOREIGN_REASONING, seq)
 
     def _server_call(self, part: ServerToolCallPart, message: Message, seq: int) -> Item:
         native = part.server_tool_call if isinstance(part.server_tool_call, dict) else {}
@@ -188,7 +191,7 @@ class Items:
                 asked = native.get("input")
                 action = {"type": "search", "query": asked.get("query") if isinstance(asked, dict) else None}
             return {"type": "web_search_call", **({"id": part.id} if part.id else {}), "status": "completed", "action": action}
-        self._losses.add("calls of the provider's own tools as structured data (they are text)", seq)
+        self._losses.add(loss.SERVER_TOOLS, seq)
         return _text(f"[{part.name}: {response_text(part.server_tool_call)}]")
 
 

@@ -1,4 +1,4 @@
-"""Which branch a line belongs to: Claude Code's tree of parent links laid along one log.
+"""Which branch a line belongs to: a tree of parent links (Claude Code's, Pi's) laid along one log.
 
 Lines come in file order. A **group** is a step of the conversation with all that hangs below it before the next step: a prompt, or an
 API message (several lines) with its tool results, hooks and progress, whatever they hang on exactly; parallel tool calls make no branches.

@@ -1,0 +1,381 @@
+"""Kimi Code's session files: ``~/.kimi-code/sessions/<project>/<session>/agents/<agent>/wire.jsonl``.
+
+A line is ``{type, time, …}``: a record of what happened to the agent's state. The conversation is in ``context.append_message`` and, part by
+part, in ``context.append_loop_event``: a step is one answer of the model and so one message, whose parts share the step's id. A prompt and
+the usage of a step are told twice (``turn.prompt``, ``usage.record``); they count once.
+
+Source: the record types of Kimi Code (MIT), protocol 1.4, and the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from turnfold.formats.base import Find, Line, Projected, SourceInfo
+from turnfold.formats.documents import head_value
+from turnfold.formats.fields import (
+    arguments_of,
+    at_ms,
+    count_of,
+    list_of,
+    metadata_of,
+    name_of,
+    object_of,
+    some,
+    stem_of,
+    text_of,
+    text_or_none,
+)
+from turnfold.formats.lines import decode_line, opaque
+from turnfold.formats.media import Parts, media, response_of
+from turnfold.formats.places import oldest_first
+from turnfold.formats.rows import Native, RowReader, native, said, told
+from turnfold.model.event import Visibility
+from turnfold.model.message import ROLES, Message
+from turnfold.model.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from turnfold.model.usage import NO_USAGE, Usage
+
+NAME = "kimi"
+DESCRIBE_LINES_MAX = 20
+OPEN_STEPS_MAX = 16
+"""Steps whose further parts are recognised."""
+KEPT_TURNS_MAX = 500
+"""Prompts that a compaction is remembered to keep."""
+KEPT_TAIL_MAX = 200
+"""Messages of late that a compaction of old is remembered to keep."""
+MAIN_AGENT = "main"
+_FINISH_REASONS = {"end_turn": "stop", "completed": "stop", "tool_use": "tool_call", "max_tokens": "length", "truncated": "length"}
+_FINISH_REASONS |= {"filtered": "content_filter", "error": "error"}
+_SETTINGS = (
+    "llm.request",
+    "llm.tools_snapshot",
+    "mcp.tools_discovered",
+    "metadata",
+    "forked",
+    "tools.",
+    "plan_mode.",
+    "swarm_mode.",
+    "permission.set_mode",
+)
+_NATIVE: Native = {
+    "turn.prompt": ("run.started", "none"),
+    "turn.steer": ("queue", "none"),
+    "turn.cancel": ("run.aborted", "ui"),
+    "permission.record_approval_result": ("context", "ui"),
+    "full_compaction.begin": ("context", "none"),
+    "full_compaction.cancel": ("context", "none"),
+    "full_compaction.complete": ("context", "none"),
+    "micro_compaction.apply": ("context", "none"),
+    "goal.create": ("context", "ui"),
+    "goal.update": ("context", "ui"),
+    "goal.clear": ("context", "ui"),
+    "task.started": ("context", "ui"),
+    "task.terminated": ("context", "ui"),
+}
+
+
+class KimiFormat:
+    """See ``formats.base.Format``."""
+
+    name = NAME
+
+    def sniff(self, path: Path, head: bytes) -> float:
+        """Look at the first line: the protocol's, or another record with a time."""
+        value = object_of(head_value(head))
+        kind = text_of(value.get("type"))
+        if kind == "metadata" and isinstance(value.get("protocol_version"), str) and "created_at" in value:
+            return 1.0
+        own = kind.startswith(("context.append_", "turn.", "llm.", "full_compaction.")) or kind in {"config.update", "usage.record"}
+        return 0.8 if own and type(value.get("time")) is int else 0.0
+
+    def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
+        """Read the protocol's version and the model; the folders name session and agent."""
+        facts: dict[str, Any] = {}
+        created: int | None = None
+        for data in islice(head, DESCRIBE_LINES_MAX):
+            fields = object_of(decode_line(data)[0])
+            created = created or at_ms(fields.get("created_at")) or at_ms(fields.get("time"))
+            found = {"protocol_version": fields.get("protocol_version"), "model": fields.get("modelAlias")}
+            facts = {**metadata_of(found), **facts}
+        session_id, agent = _place(path)
+        parent = None
+        if agent != MAIN_AGENT:
+            parent = {"session_id": session_id, "relation": "subagent"}
+            session_id = f"{session_id}/subagents/{agent}"
+        return SourceInfo(native_id=session_id, agent=NAME, created_us=created, parent=parent, metadata=facts)
+
+    def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> KimiReader:
+        """Return a reader; nothing is ever looked up."""
+        return KimiReader(state)
+
+    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
+        """Yield main and subagents' files of ``$KIMI_CODE_HOME`` or ``~/.kimi-code``, oldest first."""
+        root = Path(environ["KIMI_CODE_HOME"]) if environ.get("KIMI_CODE_HOME") else home / ".kimi-code"
+        yield from oldest_first(root.glob("sessions/*/*/agents/*/wire.jsonl"))
+
+    def companions(self, path: Path) -> list[Path]:
+        """Subagents' files of a main file."""
+        if path.name != "wire.jsonl" or path.parent.name != MAIN_AGENT or path.parent.parent.name != "agents":
+            return []
+        return [other for other in sorted(path.parent.parent.glob("*/wire.jsonl")) if other != path]
+
+    def export_name(self, session_id: str) -> str:
+        """``<session>/agents/<agent>/wire.jsonl``, as under a project's folder."""
+        own, _, agent = session_id.partition("/subagents/")
+        return f"{stem_of(own)}/agents/{stem_of(agent) if agent else MAIN_AGENT}/wire.jsonl"
+
+
+def _place(path: Path) -> tuple[str, str]:
+    """Return the session's and the agent's id."""
+    if path.name == "wire.jsonl" and path.parent.parent.name == "agents":
+        return name_of(path.parents[2].name) or NAME, name_of(path.parent.name) or MAIN_AGENT
+    return name_of(path.stem) or NAME, MAIN_AGENT
+
+
+class KimiReader(RowReader):
+    """Reader of one file."""
+
+    def __init__(self, state: dict[str, Any] | None) -> None:
+        """Begin at the file's start, or go on from ``state``."""
+        super().__init__(state)
+        state = state or {}
+        self._model: str = state.get("model", "")
+        self._alias: str = state.get("alias", "")
+        self._steps: dict[str, int | None] = dict(state.get("steps", {}))
+        self._told: list[int] | None = state.get("told")
+        self._turns: list[int] = list(state.get("turns", ()))
+        self._count: int = state.get("count", 0)
+        self._tail: list[tuple[int, int]] = [(index, seq) for index, seq in state.get("tail", ())]
+        self._special = {
+            "context.append_message": self._message,
+            "context.append_loop_event": self._loop_event,
+            "context.apply_compaction": self._compaction,
+            "context.clear": self._clear,
+            "context.undo": self._undo,
+            "config.update": self._config,
+            "usage.record": self._usage_record,
+        }
+        self._loop = {
+            "content.part": self._part,
+            "tool.call": self._call,
+            "tool.result": self._result,
+            "step.end": self._step_end,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What a later reader needs to go on."""
+        return super().state() | {
+            "model": self._model,
+            "alias": self._alias,
+            "steps": self._steps,
+            "told": self._told,
+            "turns": self._turns,
+            "count": self._count,
+            "tail": [list(row) for row in self._tail],
+        }
+
+    def project(self, line: Line, value: dict[str, Any], seq: int) -> list[Projected]:
+        """Return the event of a record."""
+        kind = text_of(value.get("type"))
+        self.seen_at(at_ms(value.get("time")) or at_ms(value.get("created_at")))
+        special = self._special.get(kind)
+        if special is not None:
+            return [special(line, value, seq)]
+        if kind == "llm.request":
+            self._model = text_of(value.get("model")) or self._model
+            self._alias = text_of(value.get("modelAlias")) or self._alias
+        known = _NATIVE.get(kind) or (("settings", "none") if kind.startswith(_SETTINGS) else None)
+        if known is None:
+            return [opaque(line, self.at_us, kind or None)]
+        kept: Visibility = "ui" if known[1] == "ui" else "none"
+        run = name_of(value.get("turnId"))
+        return [native(line, known[0], kind, value, at=self.at_us, visibility=kept, run_id=run)]
+
+    # ---- messages --------------------------------------------------------------------------------------------------------------------
+
+    def _message(self, line: Line, record: dict[str, Any], seq: int) -> Projected:
+        item = object_of(record.get("message"))
+        role = text_of(item.get("role"))
+        if role not in ROLES:
+            return opaque(line, self.at_us, "context.append_message")
+        origin = object_of(item.get("origin"))
+        out: Parts = []
+        parts = _content(item.get("content"))
+        if role == "tool":
+            parts = [ToolResultPart(text_of(item.get("toolCallId")), response_of(parts, out))]
+        message = Message(role, [*parts, *(_function_call(call) for call in list_of(item.get("toolCalls")))])
+        if role == "assistant":
+            message.model = self._model or None
+        typed = role == "user" and (origin.get("kind", "user") == "user" or origin.get("trigger") == "user-slash")
+        if typed:
+            self.typed(message)
+            self._turns = [*self._turns[1 - KEPT_TURNS_MAX :], seq]
+        elif origin:
+            message.ext = {"origin": origin}
+        self._remember(self._begin(), seq)
+        seen_by: Visibility = "both" if typed or role in {"assistant", "tool"} else "model"
+        return said(line, message, out, at=self.at_us, visibility=seen_by, turn_count=int(typed))
+
+    def _begin(self) -> int:
+        """Count a message of the model's context; return its index."""
+        self._count += 1
+        return self._count - 1
+
+    def _remember(self, index: int, seq: int) -> None:
+        self._tail = [*self._tail[1 - KEPT_TAIL_MAX :], (index, seq)]
+
+    def _loop_event(self, line: Line, record: dict[str, Any], seq: int) -> Projected:
+        event = object_of(record.get("event"))
+        kind = text_of(event.get("type"))
+        make = self._loop.get(kind)
+        if make is not None:
+            return make(line, event, seq)
+        if kind != "step.begin":
+            return opaque(line, self.at_us, f"context.append_loop_event/{kind}" if kind else "context.append_loop_event")
+        step = name_of(event.get("uuid"))
+        if step is not None:
+            self._open(step, self._begin())
+        return native(line, "context", kind, event, at=self.at_us, visibility="none", run_id=name_of(event.get("turnId")))
+
+    def _open(self, step: str, index: int | None) -> None:
+        self._steps[step] = index
+        if len(self._steps) > OPEN_STEPS_MAX:
+            del self._steps[next(iter(self._steps))]
+
+    def _of_step(self, line: Line, event: dict[str, Any], part: Part, seq: int) -> Projected:
+        """Return a part of a step's message; the first one begins it."""
+        step = name_of(event.get("stepUuid"))
+        index = self._steps.get(step, -1) if step is not None else -1
+        first = index is not None
+        if first:
+            self._remember(self._begin() if index == -1 else index or 0, seq)
+            if step is not None:
+                self._open(step, None)
+        message = Message("assistant", [part], model=self._model or None)
+        run, meta = name_of(event.get("turnId")), some({"uuid": name_of(event.get("uuid"))})
+        return said(line, message, at=self.at_us, message_id=step, message_count=int(first), run_id=run, meta=meta)
+
+    def _part(self, line: Line, event: dict[str, Any], seq: int) -> Projected:
+        return self._of_step(line, event, _block(event.get("part")), seq)
+
+    def _call(self, line: Line, event: dict[str, Any], seq: int) -> Projected:
+        part = ToolCallPart(text_of(event.get("toolCallId")), text_of(event.get("name")), event.get("args"))
+        part.ext = some({"description": text_or_none(event.get("description"))})
+        return self._of_step(line, event, part, seq)
+
+    def _result(self, line: Line, event: dict[str, Any], seq: int) -> Projected:
+        result = object_of(event.get("result"))
+        out: Parts = []
+        output = result.get("output")
+        response = response_of(_content(output), out) if isinstance(output, str | list) else output
+        part = ToolResultPart(text_of(event.get("toolCallId")), response)
+        if isinstance(result.get("isError"), bool):
+            part.is_error = result["isError"]
+        part.ext = {key: value for key, value in result.items() if key not in {"output", "isError"} and value is not None}
+        self._remember(self._begin(), seq)
+        return said(line, Message("tool", [part]), out, at=self.at_us)
+
+    def _step_end(self, line: Line, event: dict[str, Any], _seq: int) -> Projected:
+        """The end of a step: why it ended and what it used, as a last piece of its message."""
+        step, usage = name_of(event.get("uuid")), _usage(event.get("usage"), self._model)
+        self._told = list(usage.numbers()) if usage else None
+        if step is None or self._steps.get(step, -1) is not None:  # the model said nothing
+            return native(line, "usage", "step.end", event, at=self.at_us, visibility="none", usage=usage)
+        reason = text_or_none(event.get("finishReason"))
+        message = Message("assistant", finish_reason=_FINISH_REASONS.get(reason or "", reason), model=self._model or None)
+        message.native_finish_reason = text_or_none(event.get("rawFinishReason")) or reason
+        message.response_id = text_or_none(event.get("messageId"))
+        run = name_of(event.get("turnId"))
+        return said(line, message, at=self.at_us, message_id=step, message_count=0, run_id=run, usage=usage)
+
+    # ---- everything else -------------------------------------------------------------------------------------------------------------
+
+    def _usage_record(self, line: Line, record: dict[str, Any], _seq: int) -> Projected:
+        """A step's usage once more, or that of a compaction."""
+        model = text_of(record.get("model"))
+        usage = _usage(record.get("usage"), self._model if model == self._alias else model)
+        if list(usage.numbers()) == self._told:
+            usage = NO_USAGE
+        self._told = None
+        return native(line, "usage", "usage.record", record, at=self.at_us, visibility="none", usage=usage)
+
+    def _config(self, line: Line, record: dict[str, Any], _seq: int) -> Projected:
+        """A change of settings; the system prompt is the session's."""
+        self._model = text_of(record.get("modelAlias")) or self._model
+        prompt = record.get("systemPrompt")
+        if isinstance(prompt, str):
+            return told(line, "session.updated", {"system_prompt": prompt}, at=self.at_us, visibility="none")
+        return native(line, "settings", "config.update", record, at=self.at_us, visibility="none")
+
+    def _compaction(self, line: Line, record: dict[str, Any], seq: int) -> Projected:
+        """Since 2026 some of the prompts stay before the summary; before that the messages from ``compactedCount`` on stayed."""
+        kept, head = record.get("keptUserMessageCount"), count_of(record.get("keptHeadUserMessageCount"))
+        if type(kept) is int:
+            newest = max(count_of(kept) - head, 0)
+            keeps = [*self._turns[:head], *(self._turns[-newest:] if newest else ())]
+        else:
+            keeps = [at for index, at in self._tail if index >= count_of(record.get("compactedCount"))]
+        fields = {
+            "summary": text_or_none(record.get("contextSummary")) or text_or_none(record.get("summary")),
+            "first_seq": 1,
+            "last_seq": max(seq - 1, 1),
+            "keeps": sorted(set(keeps)) or None,
+            "pre_tokens": count_of(record.get("tokensBefore")) or None,
+            "post_tokens": count_of(record.get("tokensAfter")) or None,
+        }
+        self._count = 1 + len(keeps)
+        self._tail = []
+        return told(line, "compaction", some(fields), at=self.at_us)
+
+    def _clear(self, line: Line, record: dict[str, Any], seq: int) -> Projected:
+        """The person emptied the context: nothing before this goes to the model again."""
+        self._count, self._tail, self._turns = 0, [], []
+        return told(line, "compaction", {"trigger": "clear", "first_seq": 1, "last_seq": max(seq - 1, 1)}, at=self.at_us)
+
+    def _undo(self, line: Line, record: dict[str, Any], _seq: int) -> Projected:
+        turns = count_of(record.get("count"))
+        if turns:
+            self._turns = self._turns[:-turns]
+        return told(line, "rollback", {"turns": turns}, at=self.at_us)
+
+
+def _usage(value: Any, model: str) -> Usage:
+    """Return a native usage: its input is split into what was read from the cache, written to it, and the rest."""
+    fields = object_of(value)
+    read, written = count_of(fields.get("inputCacheRead")), count_of(fields.get("inputCacheCreation"))
+    total = count_of(fields.get("inputOther")) + read + written
+    usage = Usage(total, count_of(fields.get("output")), read, written, model=model)
+    return usage or NO_USAGE
+
+
+def _content(content: Any) -> list[Part]:
+    if isinstance(content, str):
+        return [TextPart(content)] if content else []
+    return [_block(block) for block in list_of(content)]
+
+
+def _block(block: Any) -> Part:
+    fields = object_of(block)
+    kind = text_of(fields.get("type"))
+    if kind == "text" and isinstance(fields.get("text"), str):
+        return TextPart(fields["text"])
+    if kind == "think" and isinstance(fields.get("think"), str):
+        return ReasoningPart(fields["think"], encrypted=text_or_none(fields.get("encrypted")), provider="moonshot")
+    modality, _, rest = kind.partition("_")
+    if rest == "url":
+        holder = object_of(fields.get(f"{modality}Url") or fields.get(kind))
+        if isinstance(holder.get("url"), str):
+            return media(modality, holder["url"], some({"id": text_or_none(holder.get("id"))}))
+    return OpaquePart(block)
+
+
+def _function_call(call: Any) -> Part:
+    fields = object_of(call)
+    inner = object_of(fields.get("function")) or fields
+    if not isinstance(fields.get("id"), str) or not isinstance(inner.get("name"), str):
+        return OpaquePart(call)
+    arguments, raw = arguments_of(inner.get("arguments"))
+    return ToolCallPart(fields["id"], inner["name"], arguments, arguments_raw=raw)

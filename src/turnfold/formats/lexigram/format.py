@@ -1,0 +1,163 @@
+"""lexigram-ai-session's stores as a format: how to know their files, and the reader of a session."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
+from turnfold.formats.documents import SQLITE_MAGIC, head_value, tables_of
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.lexigram.stores import CHECKPOINT_KEY, SESSION_KEY, documents_of, found_in_database, found_in_json
+from turnfold.formats.lines import parse_at
+from turnfold.formats.placing import branch_event, checkpoint_event, place_id
+from turnfold.formats.records import RecordReader, call_of, header_of, small_facts
+from turnfold.model.message import ROLES, Message
+from turnfold.model.parts import Part, TextPart, ToolResultPart
+from turnfold.model.usage import Usage
+
+AGENT = "lexigram"
+_COLUMNS = frozenset({"session_id", "user_id", "turns", "variables"})
+_FIELDS = ("session_id", "user_id", "status", "turns", "variables")
+_begins = re.compile(rb'\s*\{\s*"(?:ai:(?:session|checkpoint):|session_id":\s*"[^"]{0,300}",\s*"user_id":\s*"[^"]{0,300}",\s*"status":)')
+
+
+class LexigramFormat:
+    """See ``formats.base.DocumentFormat``."""
+
+    name = "lexigram"
+
+    def sniff(self, path: Path, head: bytes) -> float:
+        """Look for the database store's table, the fields of a session, or the cache store's keys."""
+        if tables_of(path, head).get("ai_sessions", frozenset()) >= _COLUMNS or _begins.match(head):
+            return 0.95
+        value = object_of(head_value(head))
+        if all(name in value for name in _FIELDS) or any(key.startswith((SESSION_KEY, CHECKPOINT_KEY)) for key in value):
+            return 0.95
+        return 0.0
+
+    def documents(self, path: Path) -> Iterator[Document]:
+        """Yield the sessions.
+
+        Raises:
+            FormatError: The database cannot be read, or the file is not JSON.
+        """
+        with path.open("rb") as file:
+            is_database = file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        yield from documents_of(*(found_in_database(path) if is_database else found_in_json(path)))
+
+    def covered(self, path: Path) -> Iterable[Path]:
+        """A store is one file."""
+        return ()
+
+    def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
+        """Read the header; a branch of the package is a session of its own that names the one it was forked from."""
+        header = header_of(head)
+        parent = text_or_none(header.get("parent_session_id"))
+        return SourceInfo(
+            native_id=text_of(header.get("session_id")) or path.stem,
+            agent=AGENT,
+            created_us=parse_at(header.get("at")),
+            parent={"session_id": parent, "relation": "fork"} if parent else None,
+            metadata=small_facts({name: header.get(name) for name in ("user_id", "branch_name")}),
+        )
+
+    def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> Reader:
+        """Return a reader of a session."""
+        return LexigramReader(state, find, info.created_us)
+
+    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
+        """Yield nothing: the store lies where the application says."""
+        return iter(())
+
+    def companions(self, path: Path) -> list[Path]:
+        """A store is one file."""
+        return []
+
+    def export_name(self, session_id: str) -> str:
+        """Return a name for the session's lines; the store's own form is not written."""
+        return f"{session_id.replace('/', '_')[:60]}.jsonl"
+
+
+class LexigramReader(RecordReader):
+    """Reads one session."""
+
+    def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        self.at = parse_at(value.get("at")) or self.at
+        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid=place_id("", 0))]
+
+    def _message(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        turn, branch, number = object_of(value.get("record")), text_of(value.get("branch")), count_of(value.get("number"))
+        role, content = text_of(turn.get("role")), turn.get("content")
+        uuid = place_id(branch, number)
+        if role not in ROLES or not isinstance(content, str):
+            problem = f"turn {number} has no role that is known, or no text"
+            return [self.kept(line, "turn", problem=problem, branch=branch, uuid=uuid)]
+        calls = [call for one in list_of(turn.get("tool_calls")) if (call := call_of(one)) is not None]
+        ids = {call.id for call in calls if call.id}
+        paired = [one for one in list_of(turn.get("skill_results")) if _result_id(one) in ids]
+        parts: list[Part] = [TextPart(content)] if content or not calls else []
+        if role == "tool":
+            parts = [ToolResultPart(text_of(object_of(turn.get("metadata")).get("tool_call_id")), content)]
+        message = Message(role, [*parts, *calls], native_id=text_or_none(turn.get("turn_id")), ext=_ext(turn, len(calls), paired))
+        message.model, message.provider = text_or_none(turn.get("model")), text_or_none(turn.get("provider"))
+        at = parse_at(turn.get("timestamp"))
+        usage = _usage(turn, role)
+        out = [self.message(line, message, uuid=uuid, at=at, branch=branch, turn=role == "user", usage=usage, tokens=usage.total_tokens)]
+        if paired:
+            answers: list[Part] = [ToolResultPart(_result_id(one), one.get("result", one.get("output", one))) for one in paired]
+            out.append(self.message(None, Message("tool", answers), uuid=f"{uuid}:results", branch=branch))
+        return out
+
+    def _branch(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        return [branch_event(self, line, text_of(value.get("branch")), count_of(value.get("through")))]
+
+    def _checkpoint(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        name, branch, through = text_of(value.get("name")), text_of(value.get("branch")), count_of(value.get("through"))
+        at, problem = parse_at(value.get("at")), text_or_none(value.get("problem"))
+        return [checkpoint_event(self, line, name, branch=branch, through=through, at=at, problem=problem)]
+
+    def _state(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        record = object_of(value.get("record"))
+        kept = self.event(
+            line, "snapshot", {"kind": "session"}, at=parse_at(record.get("updated_at")), problem=text_or_none(value.get("problem"))
+        )
+        facts = {**small_facts(object_of(record.get("metadata"))), **small_facts({"native_status": record.get("status")})}
+        updated = self.updated(metadata=facts, system_prompt=text_or_none(record.get("system_prompt")))
+        return [kept, *self.state_set(record.get("variables")), *updated]
+
+    handlers = {  # noqa: RUF012  # declared as ClassVar in the base
+        "session": _session,
+        "message": _message,
+        "branch": _branch,
+        "checkpoint": _checkpoint,
+        "state": _state,
+    }
+
+
+def _result_id(result: Any) -> str:
+    fields = object_of(result)
+    return text_of(fields.get("tool_call_id")) or text_of(fields.get("id"))
+
+
+def _ext(turn: dict[str, Any], call_count: int, paired: list[Any]) -> dict[str, Any]:
+    """What a turn has and a message has no field for; results that answer no call stay as they are."""
+    ext: dict[str, Any] = {}
+    left = [one for one in list_of(turn.get("skill_results")) if one not in paired]
+    if left:
+        ext["skill_results"] = left
+    if len(list_of(turn.get("tool_calls"))) != call_count:
+        ext["tool_calls"] = turn["tool_calls"]
+    if object_of(turn.get("metadata")):
+        ext["metadata"] = turn["metadata"]
+    return ext
+
+
+def _usage(turn: dict[str, Any], role: str) -> Usage:
+    """A turn's tokens, which are not split: what a model said is output."""
+    tokens, cost = count_of(turn.get("tokens_used")), turn.get("cost")
+    paid = round(cost * 1e6) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and 0 < cost < 1e9 else 0
+    model = name_of(turn.get("model")) or ""
+    return Usage(0 if role == "assistant" else tokens, tokens if role == "assistant" else 0, cost_microusd=paid, model=model)

@@ -1,0 +1,1 @@
+"""Writers of any conversation in the shapes of model APIs, SDKs and telemetry."""
