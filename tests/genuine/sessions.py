@@ -68,8 +68,10 @@ RENAMED = {"Task": "Agent"}
 def corpus_file(shared_dir: Path, tool: str, part: str) -> Path:
     """Return the main file whose path below the tool's folder begins with that part."""
     folder = shared_dir / "data" / "transcripts" / tool
-    found = [path for path in folder.rglob("*.jsonl") if path.relative_to(folder).as_posix().startswith(part)]
-    (main,) = [path for path in found if not path.name.startswith("agent-") and "subagents" not in path.parts]
+    found = [path for path in folder.rglob("*.json*") if path.relative_to(folder).as_posix().startswith(part)]
+    (main,) = [
+        path for path in found if not (path.name.startswith("agent-") or "subagents" in path.parts or path.name.endswith(".meta.json"))
+    ]
     return main
 
 

@@ -43,6 +43,26 @@ def test_claude_goes_on_with_a_session_of_codex(part: str, shared_dir: Path, mod
     carry_over(session, new_claude(model, tmp_path), model, counts, part)
 
 
+OTHERS = (
+    "copilot-cli/agentv",
+    "gemini/large",
+    "grok/chat_history",
+    "kimi/assistant_tools",
+    "pi/small",
+)
+
+
+@pytest.mark.parametrize("tool", ["claude", "codex"])
+@pytest.mark.parametrize("part", OTHERS)
+def test_both_go_on_with_sessions_of_other_tools(
+    part: str, tool: str, shared_dir: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model: ScriptedModel = request.getfixturevalue("model")
+    session = imported(open_store("memory://"), corpus_file(shared_dir, "other", part))
+    cli = new_claude(model, tmp_path) if tool == "claude" else new_codex(model, tmp_path)
+    carry_over(session, cli, model, request.getfixturevalue("counts"), part)
+
+
 @pytest.mark.parametrize("part", [*CODEX, LEGACY])
 def test_claudes_own_sdk_lists_and_reads_a_session_of_codex(
     part: str, shared_dir: Path, claude: ClaudeCli, monkeypatch: pytest.MonkeyPatch
