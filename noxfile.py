@@ -78,9 +78,9 @@ def sync(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests but the load tests and those in a browser."""
+    """Run all tests but those under load, in a browser and with the genuine CLIs."""
     _install(session, "test")
-    session.run("pytest", "-m", "not load and not browser", *session.posargs)
+    session.run("pytest", "-m", "not load and not browser and not genuine", *session.posargs)
 
 
 @nox.session
@@ -89,7 +89,7 @@ def quick(session: nox.Session) -> None:
     _install(session, "dev")
     _ruff(session)
     session.run("mypy", *_checked_paths())
-    session.run("pytest", "-q", "-n", "2", "-m", "not slow and not crash and not load and not browser", *session.posargs)
+    session.run("pytest", "-q", "-n", "2", "-m", "not slow and not crash and not load and not browser and not genuine", *session.posargs)
 
 
 @nox.session
@@ -114,6 +114,21 @@ def load(session: nox.Session) -> None:
     _require(session, "tests/load")
     _install(session, "test")
     session.run("pytest", "-m", "load", "--timeout=1800", *session.posargs)
+
+
+@nox.session(default=False)
+def genuine(session: nox.Session) -> None:
+    """Let the genuine CLIs resume what Turnfold wrote, on loopback with a scripted model."""
+    _install(session, "test", "genuine")
+    session.run("pytest", "-m", "genuine", "--timeout=600", "tests/genuine", *session.posargs, env={"TURNFOLD_GENUINE": "required"})
+
+
+@nox.session(default=False)
+def drift(session: nox.Session) -> None:
+    """Run the newest CLIs, and print what their session files have that is not known here yet."""
+    _install(session)
+    session.install("--upgrade", *nox.project.dependency_groups(PYPROJECT, "genuine"))
+    session.run("python", "-m", "tools.drift", "--npm", str(Path(session.virtualenv.location) / "npm"), *session.posargs)
 
 
 @nox.session

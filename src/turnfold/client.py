@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from msgspec.structs import replace
 
 from turnfold.core.lifecycle import PENDING
+from turnfold.engine._sync.files import Files
 from turnfold.engine._sync.session import Session
 from turnfold.engine.bridge import Bridge
 from turnfold.engine.context import Context
@@ -30,15 +31,13 @@ from turnfold.ports.store import Store
 if TYPE_CHECKING:  # what a client needs only when it is asked for it is imported there
     from pathlib import Path
 
-    from turnfold.engine.exporter import ExportedFile
-    from turnfold.engine.importer import Importer, ImportResult, ProgressCallback
     from turnfold.engine.resuming import Resumption
     from turnfold.engine.searching import SearchHit
     from turnfold.engine.usage import By, UsageRow
     from turnfold.engine.verify import Verified
 
 
-class Client:
+class Client(Files):
     """A store in one tenant, perhaps narrowed to one owner. Made by ``connect``; close it, or use it as a context manager."""
 
     def __init__(
@@ -292,29 +291,6 @@ class Client:
             since_us=None if since is None else to_us(since),
         )
 
-    def import_files(
-        self,
-        paths: Iterable[Path | str] | None = None,
-        *,
-        format: str | None = None,
-        tags: Iterable[str] = (),
-        progress: ProgressCallback | None = None,
-    ) -> ImportResult:
-        """Bring in other tools' session files; what is there already is not brought in twice.
-
-        Args:
-            paths: Files and folders; None takes what ``discover_files`` finds.
-            format: Read all files as this format, e.g. ``codex``; None looks at each file's content.
-            tags: Of new sessions.
-            progress: Called after each batch, in the thread that reads.
-
-        Raises:
-            NotSupported: There is no such format.
-        """
-        result = self._context.bridge.call(self._importer(tags).import_tree, paths, format, progress)
-        self._context.upkeep.touched()
-        return result
-
     def catch_up(self, *, wait_s: float | None = None) -> int:
         """Bring the search index up to date now, instead of with the next search; can be broken off at any time.
 
@@ -325,44 +301,6 @@ class Client:
             The number of sessions that still lag.
         """
         return self._context.bridge.call(self._context.upkeep.catch_up, None if wait_s is None else monotonic() + wait_s)
-
-    def discover_files(self) -> list[tuple[str, Path]]:
-        """Return (format, path) of the session files that installed tools have left in their usual places."""
-        found = self._context.bridge.call(self._importer(()).discover)
-        return [(known.name, path) for known, path in found]
-
-    def export(
-        self,
-        session_id: str,
-        path: Path | str,
-        *,
-        format: str = "bundle",
-        branch: str = "",
-        owner: str | None = None,
-        overwrite: bool = False,
-    ) -> list[ExportedFile]:
-        """Write a session to a file; its events and what belongs to them, never a half-written file.
-
-        Args:
-            session_id: The session.
-            path: The file; for a tool's format also a folder, which gets the subagents' files too, named as the tool names them.
-            format: ``bundle`` (lossless, with subagents' sessions), ``jsonl``, the tool's format that the session came from (it comes out as
-                it came in), or another format to write it in; what that cannot hold is in ``ExportedFile.losses``.
-            branch: The branch that is written in another format; empty is the active one.
-            owner: Whose session.
-            overwrite: Replace files that are there.
-
-        Raises:
-            NotSupported: The session did not come from that format, and it is none that others can be written in.
-            AlreadyExists: A file is there already.
-        """
-        from pathlib import Path
-
-        from turnfold.engine.exporter import Exporter
-
-        context = self._context
-        exporter = Exporter(context.store, context.tenant, context.scope(owner))
-        return context.bridge.call(exporter.write, check_session_id(session_id), Path(path), format, branch=branch, overwrite=overwrite)
 
     def resume_with(
         self,
@@ -423,12 +361,6 @@ class Client:
         except (SessionClosed, InvalidTransition, LeaseLost):  # a session that takes nothing more is resumed all the same
             return done.resumption
         return replace(done.resumption, linked=True)
-
-    def _importer(self, tags: Iterable[str]) -> Importer:
-        from turnfold.engine.importer import Importer
-
-        context = self._context
-        return Importer(context.store, context.tenant, context.owner, hmac_key=context.key, tags=tags)
 
     def delete(self, session_id: str, *, owner: str | None = None) -> None:
         """Delete a session: not found from the moment that this returns.

@@ -60,6 +60,8 @@ FOLLOW_WAIT_S_MAX: Final = 3_600.0
 """How long a follower may ask to wait for the next event; None waits as long as the session lives."""
 POLL_INTERVAL_S: Final = 0.25
 """How often a store without a wake-up channel is looked at while somebody follows."""
+FOLLOW_FILES_STEP_S: Final = 0.5
+"""How long following files stays in one call: so long at most it takes to end."""
 CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
 LOCK_WAIT_S_MAX: Final = 30.0

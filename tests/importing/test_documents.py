@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.importing.documents import WRITERS, Chat, DatabaseChats, JsonChats, chat, formats_with_chats, write_json
-from tests.importing.sessions import check_session, content_of, events_of, head_of, key_of, opener
+from tests.importing.sessions import check_session, codex_session, content_of, events_of, head_of, key_of, opener
 from tests.support import ROOT
 from turnfold.client import Client
 from turnfold.core.transcript import messages_of
@@ -250,6 +250,21 @@ def test_folders_are_walked_and_covered_files_are_left_out(store: Store, tmp_pat
     (tmp_path / "readme.md").write_text("# hello\n")
     for _ in range(2):
         assert place.importer().import_tree([tmp_path]).session_ids == ["c1", "c2"]
+
+
+def test_a_store_in_the_folder_that_is_imported_keeps_its_locks(tmp_path: Path) -> None:
+    """Closing a descriptor of a file takes a process's locks on it: then another process's look would clear the store's log away under it."""
+    (tmp_path / "a.jsonl").write_bytes(codex_session("s1", ["one"]))
+    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM event').fetchall(); c.close()"
+    store = open_store(f"sqlite:///{tmp_path / 'agent.db'}")
+    for _ in range(2):
+        Importer(store, known_formats=formats_with_chats()).import_tree([tmp_path])
+        (skipped,) = Importer(store).import_file(tmp_path / "agent.db", format="codex").files
+        assert (skipped.outcome, skipped.reason) == ("skipped", "it is a database, and codex reads none")
+        log = (tmp_path / "agent.db-wal").stat()
+        subprocess.run([sys.executable, "-c", look, str(tmp_path / "agent.db")], check=True)
+        assert (tmp_path / "agent.db-wal").stat().st_ino == log.st_ino
+    store.close()
 
 
 def test_documents_are_discovered(store: Store, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from turnfold.cli.app import App, command, json_option
+from turnfold.cli.app import App, command, json_option, jsonl_option
 from turnfold.cli.out import Column, Out, note, progress
 from turnfold.cli.resolve import short_ids
 from turnfold.cli.sessions import print_sessions, walk
@@ -33,6 +33,7 @@ LISTED_MAX: Final = 20
 OUTCOMES: Final = ("imported", "updated", "replaced", "unchanged", "skipped")
 INDEX_STEP_S: Final = 0.5
 INTERRUPTED: Final = "interrupted; what came in is kept, run the same command again to go on"
+STOPPED: Final = "stopped; run the same command again to go on where it was"
 
 
 @command("import")
@@ -43,22 +44,36 @@ INTERRUPTED: Final = "interrupted; what came in is kept, run the same command ag
     default="auto",
     show_default=True,
     metavar="FORMAT",
-    help="claude-code, codex; auto looks at each file's content.",
+    help="Of the files, e.g. codex; auto looks at each file's content.",
 )
+@click.option("--follow", "follows", is_flag=True, help="Stay, and bring in what is written to the files as it is written, until Ctrl-C.")
 @json_option("Print one JSON object: what came in and what became of each file.")
-def import_(app: App, paths: tuple[Path, ...], *, format_name: str, as_json: bool) -> None:
+@jsonl_option("Print one JSON object per file and line; with --follow, one per import.")
+def import_(app: App, paths: tuple[Path, ...], *, format_name: str, follows: bool, as_json: bool, as_jsonl: bool) -> None:
     """Bring in sessions of Claude Code, Codex and other tools.
 
     PATH is a session file or a folder of them. Without one the tools' usual places are looked through; where there is nothing, a small
     sample comes in instead. Running it again brings in only what is new. A bundle that export wrote comes in whole.
+
+    With --follow it stays and brings in what tools write within a second. One process of a machine does it: a second one waits, and takes
+    over when the first ends.
     """
-    out = app.out(as_json=as_json)
+    out = app.out(as_json=as_json, as_jsonl=as_jsonl)
     app.interrupted = INTERRUPTED
+    if follows:
+        if as_json:
+            raise click.UsageError("--follow prints as it goes: --jsonl, not --json")
+        app.interrupted = STOPPED
+        with app.client() as client:
+            _follow(out, client, paths, format_name)
+        return
     with app.client() as client:
         result, sample = _run(client, paths, format_name)
         _index(client)
         if as_json:
             out.json({**result.to_dict(), "sample": sample})
+        elif as_jsonl:
+            out.jsonl(file.to_dict() for file in result.files)
         else:
             _account(out, result.files)
             if sample:
@@ -67,6 +82,20 @@ def import_(app: App, paths: tuple[Path, ...], *, format_name: str, as_json: boo
             _list(out, client)
         if all(file.outcome == "skipped" for file in result.files):
             raise FormatError("nothing there could be imported", hint="--format names the format of files that are not recognised")
+
+
+def _follow(out: Out, client: Client, paths: Sequence[Path], format_name: str) -> None:
+    """Print a line for each file that something came in from."""
+    chosen = None if format_name == "auto" else format_name
+    for file in client.follow_files(list(paths) or None, format=chosen, note=note):
+        if out.form == "jsonl":
+            out.json(file.to_dict())
+        else:
+            what = f"{count(file.line_count, 'line')}, {count(file.event_count, 'event')}" if file.outcome != "skipped" else file.reason
+            out.line(f"{file.outcome}  {file.format or '?'}  {file.session_id or '-'}  {what}  {file.path}")
+            for problem in file.problems[:LISTED_MAX]:
+                out.line(f"  {problem.path}:{problem.line}: {problem.text}")
+        out.flush()
 
 
 def _run(client: Client, paths: Sequence[Path], format_name: str) -> tuple[ImportResult, bool]:

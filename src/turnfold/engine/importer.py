@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +16,16 @@ from turnfold.codec.zstd import is_zstd
 from turnfold.engine.bundle import is_bundle, read_bundle
 from turnfold.engine.importing.batch import Target
 from turnfold.engine.importing.document import DocumentFile, sessions_of, state_of_files, write_account
+from turnfold.engine.importing.follower import FileFollower, Root
 from turnfold.engine.importing.known import Known, walk
 from turnfold.engine.importing.packed import PackedFile, plain_path, unpacked_copy, unpacked_head
 from turnfold.engine.importing.result import FileImport, ImportResult, Problem, Progress, ProgressCallback, display_path
 from turnfold.engine.importing.session import FileImporter
 from turnfold.engine.importing.source import SourceFile
 from turnfold.errors import MissingExtra, StoreClosed, TurnfoldError
-from turnfold.formats.base import DocumentFormat, Format
-from turnfold.formats.documents import SQLITE_MAGIC
-from turnfold.formats.registry import SNIFF_BYTES, Formats, formats
+from turnfold.formats.base import DocumentFormat, Format, Placed
+from turnfold.formats.heads import SNIFF_BYTES, SQLITE_MAGIC, read_head
+from turnfold.formats.registry import Formats, formats
 from turnfold.ports.store import Store
 
 __all__ = ["FileImport", "ImportResult", "Importer", "Problem", "Progress", "ProgressCallback"]
@@ -97,6 +98,51 @@ class Importer:
                 run.visit(given)
         return run.result
 
+    def follow(
+        self, paths: Iterable[Path | str] | None = None, format: str | None = None, note: Callable[[str], None] | None = None
+    ) -> FileFollower:
+        """Return what imports files now and then whenever they change.
+
+        Args:
+            paths: Files and folders, there or not yet; None follows the folders where installed tools keep their sessions.
+            format: Read them as this format; None detects it by content.
+            note: Told who follows, when that changes.
+
+        Raises:
+            NotSupported: There is no such format.
+        """
+        chosen = None if format is None else self._formats.get(format)
+        roots = self._tools_folders() if paths is None else [Root(Path(path), chosen) for path in paths]
+
+        def import_all(progress: ProgressCallback) -> tuple[list[FileImport], dict[Path, DocumentFormat]]:
+            run = _Run(self._target, self._formats, chosen, progress)
+            if paths is None:
+                for found, path in self.discover():
+                    run.visit(path, found)
+            else:
+                for root in roots:
+                    for path in walk(root.path) if root.path.is_dir() else [root.path] if root.path.exists() else ():
+                        run.visit(path, walked=root.path != path)
+            return run.result.files, run.documents
+
+        def import_file(path: Path, fmt: Format | None, progress: ProgressCallback) -> tuple[Format | None, list[FileImport]]:
+            near = [root.format for root in roots if root.format is not None and (root.path == path or root.path in path.parents)]
+            among = near if fmt is None and paths is None else None
+            return _Run(self._target, self._formats, fmt or chosen, progress, among=among).alone(path)
+
+        return FileFollower(self._target, roots, import_all, import_file, note or (lambda _: None))
+
+    def _tools_folders(self) -> list[Root]:
+        """Where installed tools keep their sessions, or would."""
+        home, variables = Path.home(), dict(os.environ)
+        found: dict[Root, None] = {}
+        for known in self._formats.all():
+            folders = (
+                known.folders(home, variables) if isinstance(known, Placed) else (path.parent for path in known.discover(home, variables))
+            )
+            found.update((Root(folder, known), None) for folder in folders)
+        return list(found)
+
     def discover(self, home: Path | None = None, environ: Mapping[str, str] | None = None) -> list[tuple[Format, Path]]:
         """The session files that installed tools have left in their usual places."""
         home = Path.home() if home is None else home
@@ -107,8 +153,18 @@ class Importer:
 class _Run:
     """One import of many files."""
 
-    def __init__(self, target: Target, known_formats: Formats, chosen: Format | None, progress: ProgressCallback | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        known_formats: Formats,
+        chosen: Format | None,
+        progress: ProgressCallback | None,
+        *,
+        among: Sequence[Format] | None = None,
+    ) -> None:
         self.result = ImportResult()
+        self.documents: dict[Path, DocumentFormat] = {}
+        self._among = among
         self._target = target
         self._formats = known_formats
         self._chosen = chosen
@@ -145,10 +201,17 @@ class _Run:
             if companion not in self._done:
                 self.with_companions(companion, walked=True)
 
+    def alone(self, path: Path) -> tuple[Format | None, list[FileImport]]:
+        """Import a file without what belongs to it; nothing if it is no session."""
+        outcome = FileImport(path=display_path(path))
+        fmt, found = self._import(path, self._chosen, outcome)
+        return fmt, found or ([outcome] if fmt is not None else [])
+
     def _beside(self, path: Path, fmt: Format) -> list[Path]:
         """The files that belong to one that is done; those that its document has read already are done too."""
         self._done.add(path)
         if isinstance(fmt, DocumentFormat):
+            self.documents[path] = fmt
             self._done.update(fmt.covered(path))
         return fmt.companions(path)
 
@@ -156,8 +219,7 @@ class _Run:
         """Import a file; ``outcome`` is its own, the list has one for each session where it may hold several."""
         found: list[FileImport] = []
         try:
-            with path.open("rb") as file:
-                head = file.read(SNIFF_BYTES)
+            head = read_head(path)
             if is_zstd(head):
                 return self._import_packed(path, fmt, outcome, found), found
             if fmt is None and is_bundle(head):
@@ -165,6 +227,8 @@ class _Run:
             fmt = self._known_format(path, head, outcome) if fmt is None else fmt
             if isinstance(fmt, DocumentFormat):
                 self._import_document(path, fmt, path, found, outcome)
+            elif fmt is not None and head.startswith(SQLITE_MAGIC):  # opening it as a file would cost its users their locks
+                outcome.outcome, outcome.reason = "skipped", f"it is a database, and {fmt.name} reads none"
             elif fmt is not None:
                 self._import_lines(path, fmt, outcome)
         except (OSError, sqlite3.Error, TurnfoldError) as error:
@@ -174,7 +238,7 @@ class _Run:
         return fmt, found
 
     def _known_format(self, path: Path, head: bytes, outcome: FileImport) -> Format | None:
-        fmt = self._formats.detect_head(path, head)
+        fmt = self._formats.detect_head(path, head, self._among)
         if fmt is None:
             outcome.outcome, outcome.reason = "skipped", "no known format" if head else "the file is empty"
         return fmt

@@ -123,6 +123,15 @@ class Format(Protocol):
         ...
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """A format that says where its tool keeps sessions, so that new ones are noticed. Without it the folders of ``discover``'s files are known."""
+
+    def folders(self, home: Path, environ: dict[str, str]) -> Iterable[Path]:
+        """Return the folders (or files) that ``discover`` looks into, there or not yet."""
+        ...
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One session out of a document, said as lines.
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from turnfold.errors import FormatError, NotSupported
+from turnfold.formats import heads
 from turnfold.formats.base import Format, Writer
+from turnfold.formats.heads import read_head
 
-SNIFF_BYTES = 64 * 1024
+SNIFF_BYTES = heads.SNIFF_BYTES
 SURE_ENOUGH = 0.5
 """A file is of the format that is at least this sure about it, and surest of all."""
 GROUP = "turnfold.formats"
@@ -131,13 +133,12 @@ class Formats:
 
     def detect(self, path: Path) -> Format | None:
         """Return the format that knows the file by its first 64 KiB, or None."""
-        with path.open("rb") as file:
-            return self.detect_head(path, file.read(SNIFF_BYTES))
+        return self.detect_head(path, read_head(path))
 
-    def detect_head(self, path: Path, head: bytes) -> Format | None:
-        """Return the format that knows a file with that beginning, or None."""
+    def detect_head(self, path: Path, head: bytes, among: Iterable[Format] | None = None) -> Format | None:
+        """Return the format that knows a file with that beginning, or None; ``among`` None asks all of them."""
         best, surest = None, SURE_ENOUGH
-        for known in self.all():
+        for known in self.all() if among is None else among:
             sure = known.sniff(path, head)
             if sure > surest or (best is None and sure >= surest):
                 best, surest = known, sure

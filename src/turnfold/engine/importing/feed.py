@@ -17,6 +17,8 @@ from turnfold.engine.importing.source import Facts, Piece, SourceFile
 from turnfold.engine.reading import read_all
 from turnfold.formats.base import Format, Line, Projected, Reader, SourceInfo
 from turnfold.formats.lines import decode_line
+from turnfold.formats.pieces import Piece as GluedRecord
+from turnfold.formats.pieces import pieces
 from turnfold.limits import LINE_BYTES_MAX
 from turnfold.model.commit import Genesis
 from turnfold.model.event import MAIN, NewEvent
@@ -129,12 +131,33 @@ class Feed:
         if line_hash in redacted:
             projected = [_own("redacted", None)]
         elif line.data.endswith(b"\n") or decode_line(line.data)[1] is None:
-            projected = self._reader.feed(line, self._batch.next_seq)
-            if line.offset < self.counted_bytes:
-                projected = [_replace(item, event=_replace(item.event, usage=NO_USAGE)) for item in projected]
+            projected = self._read(line)
+            if len(projected) == 1 and projected[0].problem is not None and projected[0].event.type == "opaque":
+                records = pieces(line.data)
+                if len(records) > 1:
+                    self._feed_records(line, records, redacted)
+                    return
         else:  # torn in the middle by a crash or by our looking too early
             projected = [_own("torn line", whole(line.data), "the last line is cut off; it is read again when the file goes on")]
         self._add(line, projected, line_hash)
+
+    def _feed_records(self, line: Line, records: list[GluedRecord], redacted: frozenset[str]) -> None:
+        """Feed the records of a line that its reader could not read one by one: two processes had appended to the file at once."""
+        offset = line.offset
+        for index, record in enumerate(records):
+            one = Line(line.number, offset, record.data)
+            line_hash = self._naming.line_hash(one.data)
+            projected = [_own("redacted", None)] if line_hash in redacted else self._read(one)
+            if record.problem is not None and projected[0].problem is None:
+                projected[0] = _replace(projected[0], problem=record.problem)
+            self._add(one, projected, line_hash, new_line=index == 0)
+            offset += len(record.data)
+
+    def _read(self, line: Line) -> list[Projected]:
+        projected = self._reader.feed(line, self._batch.next_seq)
+        if line.offset < self.counted_bytes:
+            projected = [_replace(item, event=_replace(item.event, usage=NO_USAGE)) for item in projected]
+        return projected
 
     def _feed_piece(self, piece: Piece) -> None:
         line = Line(piece.number, piece.offset, piece.data)

@@ -71,6 +71,11 @@ class FileImport(msgspec.Struct, kw_only=True):
         """Count a line without projection."""
         self.unknown[native_type] = self.unknown.get(native_type, 0) + 1
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: what ``turnfold import --jsonl`` prints in a line."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields | {"problems": [problem._asdict() for problem in self.problems]}
+
 
 class ImportResult(msgspec.Struct, kw_only=True):
     """What an import of one or many files did."""
@@ -134,7 +139,7 @@ class ImportResult(msgspec.Struct, kw_only=True):
             "byte_count": self.byte_count,
             "problem_count": self.problem_count,
             "unknown": self.unknown,
-            "files": [msgspec.to_builtins(file) | {"problems": [p._asdict() for p in file.problems]} for file in self.files],
+            "files": [file.to_dict() for file in self.files],
         }
 
 

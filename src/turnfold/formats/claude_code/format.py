@@ -9,9 +9,9 @@ from typing import Any
 
 from turnfold.formats.base import Find, SourceInfo
 from turnfold.formats.carrying.options import continued
-from turnfold.formats.claude_code.lines import pieces
 from turnfold.formats.claude_code.reader import ClaudeCodeReader
 from turnfold.formats.lines import parse_at
+from turnfold.formats.pieces import pieces
 
 NAME = "claude-code"
 HEAD_BYTES = 64 * 1024
@@ -81,17 +81,21 @@ class ClaudeCodeFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield main and subagent files of all projects, oldest first."""
-        configured = environ.get("CLAUDE_CONFIG_DIR")
-        roots = [Path(configured)] if configured else [home / ".claude", home / ".config" / "claude"]
         found: list[tuple[float, str, Path]] = []
-        for root in roots:
+        for folder in self.folders(home, environ):
             for pattern in ("*/*.jsonl", "*/*/subagents/*.jsonl"):
-                for path in root.glob(f"projects/{pattern}"):
+                for path in folder.glob(pattern):
                     try:
                         found.append((path.stat().st_mtime, str(path), path))
                     except OSError:
                         continue  # gone between the listing and the look
         yield from (path for _, _, path in sorted(found))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folders of projects."""
+        configured = environ.get("CLAUDE_CONFIG_DIR")
+        roots = [Path(configured)] if configured else [home / ".claude", home / ".config" / "claude"]
+        return [root / "projects" for root in roots]
 
     def companions(self, path: Path) -> list[Path]:
         """Subagents' files of a main file, and the ``meta.json`` beside each of them."""
@@ -143,13 +147,15 @@ def _likeness(line: dict[str, Any] | None) -> float:
     if line is None:
         return 0.0
     kind = line.get("type")
+    if type(kind) is not str:
+        return 0.0
     if kind in _CHAINED and "uuid" in line and ("parentUuid" in line or "sessionId" in line):
         return 1.0
     if kind in _LOOSE and ("sessionId" in line or kind == "file-history-snapshot"):
         return 0.95
     if kind == "summary" and "leafUuid" in line:
         return 0.95
-    return 0.5 if type(kind) is str and "sessionId" in line and "payload" not in line else 0.0
+    return 0.5 if "sessionId" in line and "payload" not in line else 0.0
 
 
 def _facts(head: Iterable[bytes]) -> dict[str, Any]:

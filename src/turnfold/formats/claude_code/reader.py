@@ -11,11 +11,11 @@ from turnfold.codec.residual import cut, whole
 from turnfold.formats.base import Find, Line, Projected, SourceInfo
 from turnfold.formats.claude_code import drafts, records
 from turnfold.formats.claude_code.drafts import Draft, name_of
-from turnfold.formats.claude_code.lines import Piece, pieces
 from turnfold.formats.claude_code.messages import OutOfLine
 from turnfold.formats.claude_code.titles import Titles
 from turnfold.formats.claude_code.usage import Ledger
 from turnfold.formats.lines import parse_at
+from turnfold.formats.pieces import Piece, pieces
 from turnfold.formats.tree import SIDECHAIN, Fork, Kind, Link, Tree
 from turnfold.model.event import MAIN, NewEvent
 

@@ -71,10 +71,18 @@ class CodexFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the rollouts of ``$CODEX_HOME`` or ``~/.codex``, archived and compressed ones too, oldest first by the time in their names."""
-        root = Path(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex"
-        folders = [root / folder for folder in ("sessions", "archived_sessions")]
-        found = [path for folder in folders for name in ("rollout-*.jsonl", "rollout-*.jsonl.zst") for path in folder.rglob(name)]
+        found = [
+            path
+            for folder in self.folders(home, environ)
+            for name in ("rollout-*.jsonl", "rollout-*.jsonl.zst")
+            for path in folder.rglob(name)
+        ]
         yield from sorted(found, key=lambda path: (path.name, str(path)))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the two folders of rollouts."""
+        root = Path(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex"
+        return [root / "sessions", root / "archived_sessions"]
 
     def companions(self, path: Path) -> list[Path]:
         """A rollout is one file; subagents have rollouts of their own."""
