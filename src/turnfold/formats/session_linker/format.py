@@ -12,6 +12,7 @@ from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
 from turnfold.formats.documents import head_value, open_database, tables_of
 from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.heads import read_head
 from turnfold.formats.lines import parse_at
 from turnfold.formats.placing import branch_event, checkpoint_event, place_id
 from turnfold.formats.records import RecordReader, header_of, read_record, small_facts
@@ -87,9 +88,12 @@ class SessionLinkerFormat:
         folder = home / ".agent-sessions"
         found = [path for path in (*folder.glob("*.json"), folder / "sessions.db") if path.is_file()]
         for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path))):
-            with path.open("rb") as file:
-                if self.sniff(path, file.read(64 * 1024)) > 0:
-                    yield path
+            if self.sniff(path, read_head(path)) > 0:
+                yield path
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return that folder."""
+        return [home / ".agent-sessions"]
 
     def companions(self, path: Path) -> list[Path]:
         """Checkpoints are read with their session."""
