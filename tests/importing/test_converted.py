@@ -22,6 +22,7 @@ from turnfold.formats.registry import formats
 from turnfold.formats.writers.anthropic import OPENING
 from turnfold.formats.writers.turns import messages_in
 from turnfold.model.message import Message
+from turnfold.model.parts import TextPart
 from turnfold.stores.memory import MemoryStore
 
 
@@ -35,6 +36,9 @@ def conversations(request: pytest.FixtureRequest) -> list[Conversation]:
 
 
 def _for_model(conversation: Conversation) -> Iterator[Message]:
+    """The messages, and before them the session's instructions, which every writer has a place for."""
+    if conversation.system_prompt:
+        yield Message("system", [TextPart(conversation.system_prompt)])
     for entry in conversation.for_model:
         if entry.type != CONTEXT:  # what a tool tells its model besides: no message of a list
             yield from messages_in(entry, LossReport())
@@ -53,7 +57,8 @@ def test_every_real_session_keeps_its_texts_calls_answers_and_images(name: str, 
         losses = LossReport()
         value = json.loads(b"".join(convert(formats().writer(name), conversation, losses)))
         before, after = Stock(list(_for_model(conversation))), Stock(read_back(name, value))
-        if losses.counts.get(loss.MEDIA) and "stage0" in conversation.info.id:  # a fixture has trimmed its media away: only named
+        if losses.counts.get(loss.MEDIA):  # an image whose type a fixture has trimmed away, a file that is only a path: only named
+            assert "stage0" in conversation.info.id
             continue
         if name == "anthropic":
             leading = str(value.get("system", ""))
