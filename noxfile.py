@@ -89,7 +89,17 @@ def quick(session: nox.Session) -> None:
     _install(session, "dev")
     _ruff(session)
     session.run("mypy", *_checked_paths())
-    session.run("pytest", "-q", "-n", "2", "-m", "not slow and not crash and not load and not browser and not genuine", *session.posargs)
+    session.run(
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-m",
+        "not slow and not crash and not load and not browser and not genuine",
+        *session.posargs,
+    )
 
 
 @nox.session

@@ -7,6 +7,8 @@ from tests.style import code
 from tests.style.tree import Module, own_files, python_modules, report
 from tests.support import ROOT
 
+pytestmark = pytest.mark.xdist_group("style")  # the tree is parsed once in a process
+
 
 def test_files_are_short() -> None:
     assert report(code.file_length_violations(python_modules(ROOT))) == ""

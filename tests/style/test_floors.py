@@ -6,6 +6,8 @@ from tests.style.floors import EXTERNAL, FLOOR_OF, floor_violations
 from tests.style.tree import python_modules, report
 from tests.support import ROOT
 
+pytestmark = pytest.mark.xdist_group("style")  # the tree is parsed once in a process
+
 
 def test_imports_keep_to_their_floors() -> None:
     assert report(floor_violations(python_modules(ROOT, "src/turnfold"))) == ""

@@ -7,6 +7,8 @@ from tests.style import texts
 from tests.style.tree import report
 from tests.support import ROOT
 
+pytestmark = pytest.mark.xdist_group("style")  # the tree is parsed once in a process
+
 CHANGELOG = "# Changelog\n\nNotable changes.\n\n## [Unreleased]\n\n### Added\n\n- One thing,\n  in two lines.\n"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 import turnfold as tf
 
+pytestmark = pytest.mark.xdist_group("style")  # the tree is parsed once in a process
+
 
 def public(kind: type) -> dict[str, object]:
     return {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}

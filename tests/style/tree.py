@@ -3,6 +3,7 @@
 import ast
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 GENERATED_MARK = "generated, do not edit"
@@ -49,8 +50,12 @@ def own_files(root: Path) -> list[Path]:
 def python_modules(root: Path, folder: str = ".") -> list[Module]:
     """Parse every own Python file of ``folder``."""
     files = [path for path in own_files(root) if path.suffix == ".py" and (folder == "." or path.is_relative_to(folder))]
-    texts = [(path.as_posix(), (root / path).read_text(encoding="utf-8")) for path in files]
-    return [Module(name, text, ast.parse(text, name)) for name, text in texts]
+    return [_parsed(path.as_posix(), (root / path).read_text(encoding="utf-8")) for path in files]
+
+
+@cache
+def _parsed(name: str, text: str) -> Module:
+    return Module(name, text, ast.parse(text, name))
 
 
 def report(violations: list[Violation]) -> str:
