@@ -242,6 +242,38 @@ def test_databases_are_read_again_when_their_log_grows(store: Store, place: Path
     assert {file.session_id for file in followed.files[2:]} == {"c1"}
 
 
+def test_a_database_is_looked_at_again_because_its_log_is_written_before_it_can_be_seen(
+    store: Store, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    monkeypatch.setattr(follower, "SECOND_LOOK_S", 0.5)
+    monkeypatch.setattr(follower, "DOCUMENTS", follower.Pace(0.01, 0.01, 0.1))
+    path = place / "chats.db"
+    write_database(path, [chat("c1", ["one"])])
+    looks: list[float] = []
+    with closing(sqlite3.connect(path)) as tool, following(store, place) as followed:
+        tool.execute("SELECT count(*) FROM chat").fetchall()
+        followed.until(lambda: head_of(store, "c1"))
+        time.sleep(1)
+        real = followed.follower._import_file
+
+        def import_file(at: Path, fmt: Any, progress: Any) -> Any:
+            looks.append(time.monotonic())
+            if looks[-1] < looks[0] + 0.3:  # nothing of the commit can be seen yet
+                return followed.follower._documents[at].fmt, []
+            return real(at, fmt, progress)
+
+        followed.follower._import_file = import_file
+        tool.execute("INSERT INTO entry VALUES ('c1', 10, ?)", (json.dumps({"id": "n", "from": "me", "text": "new"}),))
+        tool.commit()
+        followed.until(lambda: head_of(store, "c1").info.message_count == 3)
+        count = len(looks)
+        time.sleep(1)
+        assert len(looks) == count
+
+
 def test_a_file_that_a_document_reads_makes_the_document_be_read(store: Store, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "DOCUMENTS", follower.Pace(0.1, 0.1, 0.1))
     path = place / "chats.db"

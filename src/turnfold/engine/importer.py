@@ -137,9 +137,7 @@ class Importer:
         home, variables = Path.home(), dict(os.environ)
         found: dict[Root, None] = {}
         for known in self._formats.all():
-            folders = (
-                known.folders(home, variables) if isinstance(known, Placed) else (path.parent for path in known.discover(home, variables))
-            )
+            folders = known.folders(home, variables) if isinstance(known, Placed) else known.discover(home, variables)
             found.update((Root(folder, known), None) for folder in folders)
         return list(found)
 

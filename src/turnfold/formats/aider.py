@@ -97,11 +97,15 @@ class AiderFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the history that ``$AIDER_CHAT_HISTORY_FILE`` names, and those of the working and the home folder."""
-        folders = [Path(environ["PWD"])] if environ.get("PWD") else []
-        found = [folder / FILE_NAME for folder in (*folders, home)]
+        yield from oldest_first(self.folders(home, environ))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return those files."""
+        places = [Path(environ["PWD"])] if environ.get("PWD") else []
+        found = [place / FILE_NAME for place in (*places, home)]
         if environ.get("AIDER_CHAT_HISTORY_FILE"):
             found.append(Path(environ["AIDER_CHAT_HISTORY_FILE"]))
-        yield from oldest_first(dict.fromkeys(found))
+        return list(dict.fromkeys(found))
 
     def companions(self, path: Path) -> list[Path]:
         """A history is one file."""

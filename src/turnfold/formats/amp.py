@@ -106,8 +106,12 @@ class AmpFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the threads under ``$XDG_DATA_HOME`` or ``~/.local/share``, oldest first."""
+        yield from oldest_first(path for folder in self.folders(home, environ) for path in folder.glob("T-*.json"))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of threads."""
         root = Path(environ["XDG_DATA_HOME"]) if environ.get("XDG_DATA_HOME") else home / ".local" / "share"
-        yield from oldest_first(root.glob("amp/threads/T-*.json"))
+        return [root / "amp" / "threads"]
 
     def companions(self, path: Path) -> list[Path]:
         """A thread is one file."""

@@ -125,7 +125,7 @@ class Format(Protocol):
 
 @runtime_checkable
 class Placed(Protocol):
-    """A format that says where its tool keeps sessions, so that new ones are noticed. Without it the folders of ``discover``'s files are known."""
+    """A format that says where its tool keeps sessions, so that new ones are noticed. Without it only what ``discover`` yields is followed."""
 
     def folders(self, home: Path, environ: dict[str, str]) -> Iterable[Path]:
         """Return the folders (or files) that ``discover`` looks into, there or not yet."""

@@ -73,8 +73,12 @@ class GrokFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the sessions of ``$GROK_HOME`` or ``~/.grok``, oldest first."""
+        yield from oldest_first(path for folder in self.folders(home, environ) for path in folder.glob("*/*/chat_history.jsonl"))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of sessions."""
         root = Path(environ["GROK_HOME"]) if environ.get("GROK_HOME") else home / ".grok"
-        yield from oldest_first(root.glob("sessions/*/*/chat_history.jsonl"))
+        return [root / "sessions"]
 
     def companions(self, path: Path) -> list[Path]:
         """Return nothing: subagents are sessions in folders of their own."""

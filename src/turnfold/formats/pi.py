@@ -79,8 +79,14 @@ class PiFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the sessions of ``$PI_CODING_AGENT_DIR`` or ``~/.pi/agent``, oldest first."""
+        yield from oldest_first(
+            path for folder in self.folders(home, environ) for name in ("*/*.jsonl", "*.jsonl") for path in folder.glob(name)
+        )
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of sessions."""
         root = Path(environ["PI_CODING_AGENT_DIR"]) if environ.get("PI_CODING_AGENT_DIR") else home / ".pi" / "agent"
-        yield from oldest_first(path for pattern in ("sessions/*/*.jsonl", "sessions/*.jsonl") for path in root.glob(pattern))
+        return [root / "sessions"]
 
     def companions(self, path: Path) -> list[Path]:
         """One session is one file."""

@@ -101,7 +101,10 @@ def state_of_files(fmt: DocumentFormat, path: Path) -> str:
     """A hash of what the file system says about all files of a document, a database's log of writes included."""
     wal = path.with_name(path.name + "-wal")
     found = hashlib.sha256()
-    for one in [path, wal, *sorted(fmt.covered(path))]:
+    shared_memory = path.with_name(path.name + "-shm")
+    for one in dict.fromkeys([path, wal, *sorted(fmt.covered(path))]):
+        if one == shared_memory:  # every reader touches it
+            continue
         try:
             stat = one.stat()
         except FileNotFoundError:

@@ -41,6 +41,8 @@ FILES = Pace(0.1, 0.5, 0.25)
 """A line is to be in the store within a second."""
 DOCUMENTS = Pace(1.0, 60.0, 0.1)
 """They are read as a whole."""
+SECOND_LOOK_S = 1.5
+"""A commit is visible so long after its log was written, however slow the disk."""
 THREADS = 8
 """When many files change at once their commits are written together: 200 files took 5 times as long one by one."""
 FILES_AT_ONCE_MAX = 64
@@ -93,6 +95,8 @@ class FileFollower:
         self._not_before: dict[Path, float] = {}
         self._formats: dict[Path, tuple[int, Format]] = {}
         self._documents: dict[Path, _Document] = {}
+        self._changed_at: dict[Path, float] = {}
+        self._second_looks: set[Path] = set()
         self._told: dict[str, str | None] = {}
         self._noted = ""
         self._closed = False
@@ -146,9 +150,12 @@ class FileFollower:
         if self._folders is None:
             self._folders = Folders(root.path for root in self._roots)
             self._folders.changed(0)  # from here on nothing is missed
+            began = time.monotonic()
             found, documents = self._import_all(self._progress)
             for path, fmt in documents.items():
                 self._remember(path, fmt, "")
+                self._changed_at[path] = began
+                self._look_again(path, began)
             how = "" if self._folders.is_told else ", looking for changes from time to time (no inotify, or no watches of it are left)"
             number = self._folders.folder_count
             self._say(f"following {number} folder{'' if number == 1 else 's'}{how}")
@@ -175,20 +182,35 @@ class FileFollower:
             readers = [document for document, known in self._documents.items() if near & known.folders]
             readers.append(path)
         for one in readers or [path]:
-            self._due.setdefault(one, self._not_before.get(one, 0.0))
+            self._changed_at[one] = time.monotonic()
+            due = self._not_before.get(one, 0.0)
+            self._due[one] = min(due, self._due.get(one, due))
 
     def _import(self, path: Path) -> list[FileImport]:
         began = time.monotonic()
         known = self._documents.get(path)
         state = "" if known is None else _state(known.fmt, path)
-        if known is not None and state and state == known.state:
+        is_second_look = path in self._second_looks
+        self._second_looks.discard(path)
+        if known is not None and state and state == known.state and not is_second_look:
+            self._look_again(path, began)
             return []
         fmt, found = self._import_file(path, self._format_of(path), self._progress)
         now = time.monotonic()
         self._not_before[path] = now + (DOCUMENTS if isinstance(fmt, DocumentFormat) else FILES).after(now - began)
         if fmt is not None:
             self._remember(path, fmt, state)
+            if isinstance(fmt, DocumentFormat):
+                self._look_again(path, began)
         return found
+
+    def _look_again(self, path: Path, looked_at: float) -> None:
+        """Plan another look at a database unless this one was late enough: its log is written, and told of, before what was written is seen."""
+        at = self._changed_at.get(path, 0.0) + SECOND_LOOK_S
+        log = path.with_name(path.name + "-wal")
+        if looked_at < at and log.exists() and log.stat().st_size:  # an empty one comes and goes with our own looks
+            self._second_looks.add(path)
+            self._due.setdefault(path, max(self._not_before.get(path, 0.0), at))
 
     def _remember(self, path: Path, fmt: Format, state: str) -> None:
         if isinstance(fmt, DocumentFormat):

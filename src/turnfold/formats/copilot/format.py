@@ -68,9 +68,14 @@ class CopilotFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the sessions of ``$COPILOT_HOME`` or ``~/.copilot``, and those of old (one file per session), oldest first."""
+        yield from oldest_first(
+            path for folder in self.folders(home, environ) for name in ("*/events.jsonl", "*.jsonl") for path in folder.glob(name)
+        )
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of sessions."""
         root = Path(environ["COPILOT_HOME"]) if environ.get("COPILOT_HOME") else home / ".copilot"
-        found = [path for pattern in ("session-state/*/events.jsonl", "session-state/*.jsonl") for path in root.glob(pattern)]
-        yield from oldest_first(found)
+        return [root / "session-state"]
 
     def companions(self, path: Path) -> list[Path]:
         """One session is one file."""

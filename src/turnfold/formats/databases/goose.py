@@ -82,6 +82,10 @@ class GooseFormat(DatabaseFormat):
             if path.is_file():
                 yield path
 
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the database, there or not."""
+        return [folder / "sessions.db" for folder in folders(home, environ)]
+
 
 def folders(home: Path, environ: dict[str, str]) -> list[Path]:
     """Return where Goose keeps its sessions: the place that is set, that of Linux and macOS, that of Windows."""
@@ -191,6 +195,10 @@ class GooseLinesFormat:
         for folder in folders(home, environ):
             if not (folder / "sessions.db").exists():
                 yield from sorted(folder.glob("*.jsonl"))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folders of those files."""
+        return folders(home, environ)
 
     def companions(self, path: Path) -> list[Path]:
         """A session is one file."""

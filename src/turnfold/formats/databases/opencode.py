@@ -96,9 +96,17 @@ class OpenCodeFormat(DatabaseFormat):
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the databases in OpenCode's data folder; the files of older versions only where no database has taken them over."""
-        data = Path(environ["XDG_DATA_HOME"]) if environ.get("XDG_DATA_HOME") else home / ".local" / "share"
-        found = sorted((data / "opencode").glob("opencode*.db"))
-        yield from found or sorted((data / "opencode" / "storage" / "session").glob("*/ses_*.json"), key=lambda path: path.name)
+        data = _data_folder(home, environ)
+        found = sorted(data.glob("opencode*.db"))
+        yield from found or sorted((data / "storage" / "session").glob("*/ses_*.json"), key=lambda path: path.name)
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the database, and the folder of the files of older versions."""
+        return [_data_folder(home, environ) / "opencode.db", _data_folder(home, environ) / "storage"]
+
+
+def _data_folder(home: Path, environ: dict[str, str]) -> Path:
+    return (Path(environ["XDG_DATA_HOME"]) if environ.get("XDG_DATA_HOME") else home / ".local" / "share") / "opencode"
 
 
 # ---- the database ------------------------------------------------------------------------------------------------------------------------

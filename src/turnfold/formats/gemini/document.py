@@ -104,6 +104,10 @@ class GeminiDocumentFormat:
         found = [path for pattern in ("tmp/*/chats/session-*.json", "tmp/*/checkpoint-*.json") for path in root.glob(pattern)]
         yield from oldest_first(path for path in found if not path.with_suffix(".jsonl").exists())
 
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of projects."""
+        return [gemini_folder(home, environ) / "tmp"]
+
     def companions(self, path: Path) -> list[Path]:
         """A document is one file."""
         return []

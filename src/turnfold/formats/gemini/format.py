@@ -67,6 +67,10 @@ class GeminiFormat:
         patterns = ("tmp/*/chats/session-*.jsonl", "tmp/*/chats/*/*.jsonl")
         yield from oldest_first(path for pattern in patterns for path in root.glob(pattern))
 
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of projects."""
+        return [gemini_folder(home, environ) / "tmp"]
+
     def companions(self, path: Path) -> list[Path]:
         """Subagents' files of a session."""
         try:

@@ -65,8 +65,12 @@ class KimiFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield main and subagents' files of ``$KIMI_CODE_HOME`` or ``~/.kimi-code``, oldest first."""
+        yield from oldest_first(path for folder in self.folders(home, environ) for path in folder.glob("*/*/agents/*/wire.jsonl"))
+
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return the folder of sessions."""
         root = Path(environ["KIMI_CODE_HOME"]) if environ.get("KIMI_CODE_HOME") else home / ".kimi-code"
-        yield from oldest_first(root.glob("sessions/*/*/agents/*/wire.jsonl"))
+        return [root / "sessions"]
 
     def companions(self, path: Path) -> list[Path]:
         """Subagents' files of a main file."""

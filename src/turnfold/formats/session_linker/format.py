@@ -91,6 +91,10 @@ class SessionLinkerFormat:
             if self.sniff(path, read_head(path)) > 0:
                 yield path
 
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return that folder."""
+        return [home / ".agent-sessions"]
+
     def companions(self, path: Path) -> list[Path]:
         """Checkpoints are read with their session."""
         return []

@@ -90,6 +90,10 @@ class StrandsFormat:
         found = [path for path in (home / ".strands" / "sessions").glob("session_*/session.json") if path.is_file()]
         yield from sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
 
+    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
+        """Return that folder."""
+        return [home / ".strands" / "sessions"]
+
     def companions(self, path: Path) -> list[Path]:
         """All files of a session are read with it."""
         return []
