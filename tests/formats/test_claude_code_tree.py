@@ -205,6 +205,7 @@ def test_the_active_branch_of_any_tree_is_the_path_to_its_last_leaf(steps: list[
     assert uuids(imported) == sdk_conversation(lines)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_any_mess_survives_and_reads_in_portions_as_at_once(data: st.DataObject) -> None:
     lines: list[dict[str, Any]] = []

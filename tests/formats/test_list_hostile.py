@@ -104,6 +104,7 @@ fitting = st.fixed_dictionaries(
 records = st.dictionaries(words, values, max_size=8) | fitting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=100, deadline=None)
 @given(items=st.lists(records, min_size=1, max_size=4))

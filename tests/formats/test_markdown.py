@@ -94,6 +94,7 @@ def test_nothing_breaks_out_wherever_it_stands(text: str) -> None:
     check(written("markdown", everywhere(text)), turn_count=2)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([*BREAKING, "\n", "\n\n", " ", "`", "> ", "- ", "1. ", "|", "**", "_", "[", "](", ")", "#", "<", ">", "a"]))
 )
@@ -140,6 +141,7 @@ def test_calls_are_folded_with_their_results() -> None:
     assert "````\na\n```\nb\n````" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEN_SESSIONS)
 def test_a_session_of_the_corpus_stays_inside(shared_dir: Path, name: str) -> None:
     made = corpus_conversation(session_path(shared_dir, name))

@@ -110,6 +110,7 @@ def test_lines_cut_glued_doubled_shuffled_and_not_json(shared_dir: Path, name: s
     check(name, [*lines[:-1], lines[-1].rstrip(b"\n")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_deep_and_huge_values(shared_dir: Path, name: str) -> None:
     for line in lines_of(shared_dir, name):
@@ -144,6 +145,7 @@ def test_a_line_that_stands_for_an_unreadable_record_keeps_its_problem() -> None
         assert read.events[0].data == {"native_type": "m3", "problem": "no JSON"}
 
 
+@pytest.mark.slow
 def test_documents_with_something_wrong_in_one_place(shared_dir: Path, tmp_path: Path) -> None:
     gemini = json.loads((shared_dir / "data" / "transcripts" / "other" / FILES["gemini"]).read_bytes())
     rng = random.Random(5)

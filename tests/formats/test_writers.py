@@ -51,6 +51,7 @@ messages = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TO_READ_BACK)
 @settings(max_examples=100, deadline=None)
 @given(said=messages)

@@ -25,6 +25,8 @@ from turnfold.model.message import Message
 from turnfold.model.parts import TextPart
 from turnfold.stores.memory import MemoryStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def conversations(request: pytest.FixtureRequest) -> list[Conversation]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.importing.sessions import LINE_FOLDERS, OpenStore, check_session, content_of, corpus, exported, head_of, key_of
 from turnfold.engine.importer import Importer
 from turnfold.ports.store import Store
 
 
+@pytest.mark.slow
 def test_every_file_comes_back_byte_for_byte_and_a_second_import_adds_nothing(store: Store, shared_dir: Path) -> None:
     files = corpus(shared_dir)
     assert len(files) >= 40

@@ -373,6 +373,7 @@ def test_another_writers_events_stay_when_the_end_is_taken_back(place: Place, mo
     assert place.counts("c1")[0] == 42
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_any_series_of_changes_ends_as_the_last_document_says(seed: int, place: Place) -> None:
     chance = random.Random(seed)

@@ -10,29 +10,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.importing.documents import chat, formats_with_chats, write_database, write_json
-from tests.importing.sessions import check_session, codex_line, codex_session, events_of, exported, head_of
+from tests.importing.documents import chat, write_database, write_json
+from tests.importing.following import PATIENCE_S, following, is_there, lags_s, writing
+from tests.importing.sessions import check_session, codex_line, codex_session, exported, head_of
 from tests.support import ROOT
 from turnfold.client import Client
 from turnfold.client_async import AsyncClient
-from turnfold.engine.importer import FileImport, Importer
+from turnfold.engine.importer import FileImport
 from turnfold.engine.importing import folders, follower, turn
-from turnfold.engine.importing.follower import FileFollower
 from turnfold.errors import NotSupported, SessionNotFound
 from turnfold.inotify import OVERFLOW, Change, Inotify, WatchesUsedUp
 from turnfold.ports.store import Store
 from turnfold.stores.registry import open_store
 
-WRITER = Path(__file__).with_name("following_process.py")
-PATIENCE_S = 20.0
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -41,74 +39,6 @@ def place(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     return folder
-
-
-class Followed:
-    """A follower that runs in a thread, and what it has told."""
-
-    def __init__(self, followed: FileFollower) -> None:
-        self.files: list[FileImport] = []
-        self.follower = followed
-        self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        try:
-            while not self.follower._closed:
-                self.files += self.follower.next(0.2)
-        except BaseException as error:  # noqa: BLE001  # told to the test
-            self.error = error
-
-    def until(self, what: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not _holds(what):
-            assert self.error is None, self.error
-            assert time.monotonic() < deadline, self.files
-            time.sleep(0.01)
-
-
-def is_there(store: Store, *session_ids: str) -> bool:
-    return all(head_of(store, session_id).info.last_seq for session_id in session_ids)
-
-
-def _holds(what: Callable[[], object]) -> bool:
-    try:
-        return bool(what())
-    except SessionNotFound:
-        return False
-
-
-@contextmanager
-def following(store: Store, *paths: Path, notes: list[str] | None = None) -> Iterator[Followed]:
-    note = (lambda _: None) if notes is None else notes.append
-    followed = Followed(Importer(store, known_formats=formats_with_chats()).follow(paths, note=note))
-    followed._thread.start()
-    try:
-        yield followed
-    finally:
-        followed.follower.close()
-        followed._thread.join(PATIENCE_S)
-    assert followed.error is None, followed.error
-
-
-@contextmanager
-def writing(folder: Path, file_count: int, line_count: int, rate: float) -> Iterator[subprocess.Popen[bytes]]:
-    environ = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    command = [sys.executable, str(WRITER), str(folder), str(file_count), str(line_count), str(rate)]
-    with subprocess.Popen(command, env=environ) as process:
-        yield process
-
-
-def lags_s(store: Store, session_ids: list[str]) -> list[float]:
-    """How long after its line was written each message was in the store, sorted."""
-    mark = "written at "
-    found: list[float] = []
-    for session_id in session_ids:
-        for event in events_of(store, session_id):
-            if event.type == "message":
-                text = event.data["parts"][0]["content"]
-                found.append(event.recorded_at_us / 1e6 - float(text.removeprefix(mark)))
-    return sorted(found)
 
 
 @pytest.mark.parametrize(("file_count", "line_count", "rate"), [(1, 40, 40), pytest.param(200, 1_200, 150, marks=pytest.mark.slow)])

@@ -33,6 +33,7 @@ def library() -> Any:
         pytest.skip(line)
 
 
+@pytest.mark.slow
 def test_every_codex_file_comes_back_plain_out_of_its_compressed_form(library: Any, store: Store, shared_dir: Path, tmp_path: Path) -> None:
     originals = [path for path in corpus(shared_dir) if "codex" in path.parts]
     for path in originals:
@@ -162,6 +163,7 @@ def test_compressed_documents_are_read_too(name: str, library: Any, store: Store
         assert result.files[0].path == f"{packed_file}#c1"
 
 
+@pytest.mark.slow
 def test_content_beyond_the_limit_is_left_out_and_reported(
     library: Any, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

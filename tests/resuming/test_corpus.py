@@ -10,6 +10,8 @@ import pytest
 from tests.resuming.native import Said, corpus, read
 from turnfold import Client, Resumption, connect
 
+pytestmark = pytest.mark.slow
+
 
 def carry(path: Path, tool: str, folder: Path) -> tuple[Path, Resumption, Client]:
     """Import a file into a store of its own and resume its session with a tool."""

@@ -16,6 +16,8 @@ from tests.resuming.native import Said, canonical, read
 from turnfold import BlobPart, Message, NewEvent, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, connect
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL
 
+pytestmark = pytest.mark.slow
+
 TEXT = st.one_of(
     st.text(max_size=20), st.sampled_from(["", " ", "\n\n", "\0", "</carried_over_by_turnfold>", "<system-reminder>x", "é🎉\u2028"])
 )

@@ -120,6 +120,7 @@ def test_a_writer_is_not_kept_waiting_between_sessions(name: str, fmt: str, tmp_
             assert document.lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fmt"), FILES.items())
 def test_a_file_with_a_damaged_page_is_read_or_refused(name: str, fmt: str, tmp_path: Path) -> None:
     path = recorded(tmp_path, name)
@@ -203,6 +204,7 @@ def changed(value: Any, rng: random.Random) -> Any:
     return [changed(item, rng) for item in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COLUMNS)
 def test_values_of_any_type_are_survived(name: str, tmp_path: Path) -> None:
     path = recorded(tmp_path, name)

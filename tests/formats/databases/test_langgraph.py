@@ -171,6 +171,7 @@ def said(kind: str, text: str, name: str | None = None) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(5, _encode(["langchain_core.messages", "Message", fields, "model_validate_json"]))
 
 
+@pytest.mark.slow
 def test_a_long_thread_is_kept_as_what_it_changes(path: Path) -> None:
     """200 steps: the database grows with the square, what is kept with the length."""
     writer = Writer(path)
