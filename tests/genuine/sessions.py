@@ -12,13 +12,12 @@ from tools.genuine.compare import Comparison, compare, expected_of
 from tools.genuine.images import is_sound
 from tools.genuine.sent import Sent
 
-from turnfold.core.conversation import Conversation
+from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.engine.converting import conversation_of
 from turnfold.engine.importer import Importer
 from turnfold.formats.carrying.compacting import LOSS
 from turnfold.formats.carrying.media import is_injected_by_tool
 from turnfold.formats.loss import LossReport
-from turnfold.model.message import Message
 from turnfold.model.parts import CompactionPart
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Store
@@ -115,7 +114,7 @@ def carried(session: Imported, losses: LossReport, target: str) -> Sent:
     assert told.get("lines that the tool injects about itself", 0) == sum(
         entry.for_model and is_injected_by_tool(entry) for entry in entries
     )
-    unreadable = [entry for entry in entries if any(_is_sealed(message) for message in entry.replacement)]
+    unreadable = [entry for entry in entries if entry.replacement and _is_unreadable(entry)]
     if target != "codex":
         assert told.get(LOSS, 0) == len(unreadable)
         entries = [entry for entry in entries if entry not in unreadable]
@@ -136,8 +135,12 @@ def as_objects(expected: Sent) -> Sent:
     return replace(expected, calls=calls)
 
 
-def _is_sealed(message: Message) -> bool:
-    return any(isinstance(part, CompactionPart) and not part.content for part in message.parts)
+def _is_unreadable(compaction: ConversationEntry) -> bool:
+    """Whether only its provider can read what stands for the answers, or it was taken out of the file."""
+    parts = [part for message in compaction.replacement for part in message.parts]
+    if any(isinstance(part, CompactionPart) and not part.content for part in parts):
+        return True
+    return compaction.message is None and not any(message.role in {"assistant", "tool"} for message in compaction.replacement)
 
 
 def place(cli: ClaudeCli | CodexCli, session_id: str, content: bytes, name: str | None = None) -> Path:
