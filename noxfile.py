@@ -22,7 +22,7 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHON_FOLDERS = ("src", "tests", "tools", "benchmarks", "examples")
 
 # The order of a CI run: what fails fast first, the tests last so that their closing line ends the output.
-CI_SESSIONS = ("lint", "types", "sync", "docs", "examples", "wheel", "tests")
+CI_SESSIONS = ("lint", "types", "sync", "docs", "examples", "wheel", "web", "tests")
 
 
 def _install(session: nox.Session, *groups: str) -> None:
@@ -78,9 +78,9 @@ def sync(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests but the load tests."""
+    """Run all tests but those under load, in a browser and with the genuine CLIs."""
     _install(session, "test")
-    session.run("pytest", "-m", "not load", *session.posargs)
+    session.run("pytest", "-m", "not load and not browser and not genuine", *session.posargs)
 
 
 @nox.session
@@ -89,7 +89,7 @@ def quick(session: nox.Session) -> None:
     _install(session, "dev")
     _ruff(session)
     session.run("mypy", *_checked_paths())
-    session.run("pytest", "-q", "-n", "2", "-m", "not slow and not crash and not load", *session.posargs)
+    session.run("pytest", "-q", "-n", "2", "-m", "not slow and not crash and not load and not browser and not genuine", *session.posargs)
 
 
 @nox.session
@@ -114,6 +114,39 @@ def load(session: nox.Session) -> None:
     _require(session, "tests/load")
     _install(session, "test")
     session.run("pytest", "-m", "load", "--timeout=1800", *session.posargs)
+
+
+@nox.session(default=False)
+def genuine(session: nox.Session) -> None:
+    """Let the genuine CLIs resume what Turnfold wrote, on loopback with a scripted model."""
+    _install(session, "test", "genuine")
+    session.run("pytest", "-m", "genuine", "--timeout=600", "tests/genuine", *session.posargs, env={"TURNFOLD_GENUINE": "required"})
+
+
+@nox.session(default=False)
+def drift(session: nox.Session) -> None:
+    """Run the newest CLIs, and print what their session files have that is not known here yet."""
+    _install(session)
+    session.install("--upgrade", *nox.project.dependency_groups(PYPROJECT, "genuine"))
+    session.run("python", "-m", "tools.drift", "--npm", str(Path(session.virtualenv.location) / "npm"), *session.posargs)
+
+
+@nox.session
+def web(session: nox.Session) -> None:
+    """Check exported pages in Chromium; without a Chromium on this machine it says so and is skipped."""
+    _require(session, "tests/web")
+    named = os.environ.get("TURNFOLD_CHROMIUM", "chromium")
+    if not any(shutil.which(name) for name in (named, "chromium-browser", "google-chrome")):
+        session.skip("there is no Chromium; install one (Debian: chromium, poppler-utils) or name it with TURNFOLD_CHROMIUM")
+    _install(session, "web")
+    session.run("pytest", "-q", "-n", "2", "-m", "browser", "tests/web", *session.posargs)
+
+
+@nox.session(default=False)
+def screenshots(session: nox.Session) -> None:
+    """Store pictures of exported pages in build/screenshots, to be looked at."""
+    _install(session, "web")
+    session.run("python", "-m", "tools.screenshots", *session.posargs)
 
 
 @nox.session

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import turnfold as tf
 from turnfold.data.sample import folders
@@ -33,7 +34,7 @@ def main() -> None:
             print("  import:", client.import_files([done.path]).files[0].reason, "\n")
 
 
-def kind_of(line: dict) -> str:
+def kind_of(line: dict[str, Any]) -> str:
     """Name what a line is in either tool's format."""
     if "payload" in line:
         return str(line["payload"].get("type", line["type"]))

@@ -140,8 +140,22 @@ def test_jsonl_is_the_log_and_a_bundle_is_a_zip(program: Program, tmp_path: Path
 
 def test_another_tools_format_is_refused_with_a_hint(program: Program) -> None:
     program.run("import")
-    result = program.run("export", CODEX_ID, "--format", "claude-code", status=2)
+    result = program.run("export", CODEX_ID, "--format", "pi", status=2)
     assert result.stdout == ""
     assert result.stderr.startswith("not_supported: ")
-    assert "hint: export it as bundle, jsonl" in result.stderr
+    assert "hint: export it as bundle, jsonl, " in result.stderr
     assert program.run("export", CODEX_ID, "--format", "codex", "--json", status=2).stderr.startswith("invalid_input: ")
+
+
+def test_another_shape_tells_what_it_cannot_hold(program: Program, tmp_path: Path) -> None:
+    program.run("import", str(SRC / "turnfold" / "data" / "sample"))
+    parent = next(session["id"] for session in program.jsonl("ls") if session["agent"] == "claude-code" and not session.get("parent"))
+    result = program.run("export", parent, "--format", "openai")
+    assert json.loads(result.stdout)[0]["role"] == "user"
+    assert "not in the file: 1 × sessions of subagents" in result.stderr
+    assert "-o FOLDER/" not in result.stderr
+    told = json.loads(program.run("export", parent, "--format", "anthropic", "-o", f"{tmp_path}/out/", "--json").stdout)
+    (file,) = told["files"]
+    assert file["path"] == f"{tmp_path}/out/{parent}.json"
+    assert file["losses"]["sessions of subagents"]["count"] == 1
+    assert json.loads(Path(file["path"]).read_text())["messages"]

@@ -155,6 +155,12 @@ def test_synthetic_messages_have_no_model_and_no_usage() -> None:
     assert not imported.usage()
 
 
+def test_a_notice_of_a_failed_request_is_for_people_alone() -> None:
+    notice = {"type": "text", "text": "You have reached your limit"}
+    imported = import_lines(write([prompt(1, None), reply(2, 1, notice, isApiErrorMessage=True), reply(3, 2, notice)]))
+    assert [event.visibility for event in imported.events if event.type == "message"] == ["both", "ui", "both"]
+
+
 def test_the_cost_of_old_versions_is_kept() -> None:
     assert import_lines(write([reply(1, None, costUSD=0.0039964499999999995)])).usage().cost_microusd == 3996
 
@@ -176,7 +182,10 @@ def test_the_cost_of_old_versions_is_kept() -> None:
             "model",
         ),
         (line("attachment", 1, None, attachment={"type": "queued_command", "prompt": "also this"}), "context", "both"),
+        (line("attachment", 1, None, attachment={"type": "session_context", "context": {"gitStatus": "clean"}}), "context", "none"),
         (line("attachment", 1, None, attachment={"type": "unheard_of"}), "opaque", "none"),
+        ({"type": "tools-used", "tools": ["Read"], "sessionId": "s"}, "settings", "none"),
+        ({"type": "atis-latch", "atis": "", "sessionId": "s"}, "settings", "none"),
         ({"type": "file-history-snapshot", "messageId": "m", "snapshot": {"trackedFileBackups": {"a": {}}}}, "snapshot", "none"),
         ({"type": "queue-operation", "operation": "enqueue", "content": "later"}, "queue", "ui"),
         ({"type": "pr-link", "prNumber": 1, "prUrl": "https://example.org/1"}, "link", "ui"),

@@ -204,6 +204,15 @@ def test_instructions_and_injected_texts_are_for_the_model_alone() -> None:
     assert events[3].run_id == "t7"
 
 
+def test_an_output_that_nobody_called_for_is_an_instruction_by_its_name() -> None:
+    told = {"type": "function_call_output", "id": "fco_1", "name": "goal_objective", "namespace": "agent", "output": "end this"}
+    read = Read(item(told) + item({**told, "call_id": "call_1"}))
+    first, second = (payload_of(event) for event in read.events)
+    assert (first.role, first.name, first.text, first.native_id) == ("developer", "agent.goal_objective", "end this", "fco_1")
+    assert read.events[0].visibility == "model"
+    assert [result.id for result in second.tool_results] == ["call_1"]
+
+
 def test_the_model_is_named_on_what_follows_its_turn_context() -> None:
     usage = {"input_tokens": 10, "cached_input_tokens": 4, "output_tokens": 2, "reasoning_output_tokens": 1, "total_tokens": 12}
     data = message("assistant", "a") + line("turn_context", {"model": "gpt-5", "turn_id": "t1"}) + message("assistant", "b")

@@ -176,6 +176,8 @@ def test_usage_counts_what_messages_told_and_what_a_process_tells_at_its_end() -
     anew = read_rows("copilot", [*resumed, shutdown(7, inputTokens=50, outputTokens=3)])
     goes_on = read_rows("copilot", [*resumed, shutdown(7, inputTokens=150, outputTokens=15, cacheReadTokens=40)])
     assert anew.usage() == goes_on.usage() == Usage(150, 15, 40)
+    third = [*(json.loads(line) for line in anew.lines), assistant("d", 8, outputTokens=2), shutdown(9, inputTokens=70, outputTokens=5)]
+    assert read_rows("copilot", third).usage() == Usage(170, 17, 40)
 
 
 def test_a_compaction_stands_for_what_was_before_it() -> None:

@@ -160,12 +160,14 @@ def test_parts_of_the_api_in_contents_and_answers() -> None:
 
 def test_an_error_and_a_structured_answer() -> None:
     failed = {**call("c1"), "status": "error", "result": [{"functionResponse": {"id": "c1", "response": {"error": "No such file"}}}]}
+    twin = call("c5", "same", resultDisplay="same")
     shell = call("c4", "Command: ls x\nOutput: (empty)\nError: no x\nExit Code: 2\nSignal: (none)")
     table = {**call("c2"), "result": [{"functionResponse": {"id": "c2", "response": {"rows": [1]}}}]}
-    bare = {**call("c3"), "result": "text"}
-    read = read_rows("gemini", [HEADER, record("gemini", "m1", "", toolCalls=[failed, table, bare, shell])])
+    bare = {**call("c3"), "result": "text", "resultDisplay": {"fileDiff": "+x"}}
+    read = read_rows("gemini", [HEADER, record("gemini", "m1", "", toolCalls=[failed, table, bare, shell, twin])])
     answers = read.messages()[1].tool_results
-    assert [part.exit_code for part in answers] == [None, None, None, 2]
+    assert [part.exit_code for part in answers] == [None, None, None, 2, None]
+    assert [part.detail for part in answers] == [None, None, {"fileDiff": "+x"}, None, None]
     assert [(part.id, part.response, part.is_error) for part in answers[:3]] == [
         ("c1", "No such file", True),
         ("c2", {"rows": [1]}, False),

@@ -156,6 +156,10 @@ def test_files_are_found_and_named_after_session_and_agent(tmp_path: Path) -> No
     assert sorted(kimi.discover(tmp_path, {})) == [sub, main]
     assert kimi.companions(main) == [sub]
     assert kimi.describe(main, []).native_id == "session_1"
+    (folder.parent / "state.json").write_text(json.dumps({"title": "A title", "workDir": "/w", "isCustomTitle": False, "customTitle": "x"}))
+    told = kimi.describe(main, [])
+    assert (told.title, told.metadata) == ("A title", {"cwd": "/w"})
+    assert Read(kimi, main, [json.dumps(prompt("hi")).encode() + b"\n"]).titles() == []
     info = kimi.describe(sub, [])
     assert (info.native_id, info.parent) == ("session_1/subagents/agent-0", {"session_id": "session_1", "relation": "subagent"})
     assert kimi.export_name(info.native_id) == "session_1/agents/agent-0/wire.jsonl"

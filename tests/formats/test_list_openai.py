@@ -123,6 +123,8 @@ def test_a_thread_and_an_answer_say_their_ids_times_and_usage(tmp_path: Path) ->
     assert read.info.native_id == "thread_1"
     (entry,) = read.entries
     assert entry.at_us == 1_700_000_000_000_000
+    assert entry.message is not None
+    assert entry.message.ext == {"metadata": {"k": 1}}
 
     answer = {
         "id": "chatcmpl-1",

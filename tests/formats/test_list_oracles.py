@@ -1,11 +1,12 @@
 """The genuine types of each API read what is written, and what they dump is read: where their packages are installed.
 
-``pip install openai anthropic langchain-core`` beside the tests; for the Vercel AI SDK ``TURNFOLD_AI_SDK_DIR`` names a folder in which
-``npm install ai`` was run. The golden tests beside this file need none of them.
+``pip install openai anthropic langchain-core opentelemetry-proto`` beside the tests; for the Vercel AI SDK ``TURNFOLD_AI_SDK_DIR`` names a
+folder in which ``npm install ai`` was run. The golden tests beside this file need none of them.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -154,6 +155,22 @@ def test_content_parts_and_parallel_calls_survive_langchain() -> None:
     assert [(message["tool_call_id"], message["content"]) for message in back[3:]] == [("call_a", "cold"), ("call_b", "warm")]
     assert back[1]["content"] == thread[1]["content"]
     assert back[0] == {"role": "developer", "content": "Be brief."}
+
+
+def test_the_protocol_takes_a_trace() -> None:
+    pytest.importorskip("opentelemetry.proto", reason="opentelemetry-proto is not installed: traces are not compared with the protocol")
+    request = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2").ExportTraceServiceRequest()
+    value, _ = write("otel", conversation(RICH, system_prompt="You are kind."))
+    spans = value["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    for span in spans:  # OTLP/JSON says ids in hex, where JSON of the protocol's messages would say base64
+        span.update(
+            {key: base64.b64encode(bytes.fromhex(span[key])).decode() for key in ("traceId", "spanId", "parentSpanId") if key in span}
+        )
+    import_module("google.protobuf.json_format").ParseDict(value, request)  # refuses unknown fields
+    read = request.resource_spans[0].scope_spans[0].spans
+    assert [len(span.trace_id) for span in read] == [16] * len(spans)
+    assert [len(span.span_id) for span in read] == [8] * len(spans)
+    assert read[0].start_time_unix_nano == 1_000_000_000
 
 
 def _ui(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,25 @@ def test_content_decides_and_not_the_name(shared_dir: Path, tmp_path: Path) -> N
     assert detect(disguised) is None
     with pytest.raises(FormatError, match="no known format"):
         formats().require(disguised)
+
+
+FIELDS = ["type", "payload", "id", "role", "content", "uuid", "timestamp", "messages", "parts", "sessionID", "time", "format", "version"]
+FIELDS += ["message", "kind", "name", "projectID", "created", "working_dir", "description", "model", "data", "tool_calls", "lc", "kwargs"]
+ODD: list[Any] = [None, True, 0, -1, 1.5, "", "user", "message", [], {}, [1], {"a": 1}, [[]], [None], [{}], "2026-01-01T00:00:00Z", "ses_1"]
+
+
+def odd_value(rng: random.Random, depth: int = 0) -> Any:
+    if depth > 3 or rng.random() < 0.4:
+        return rng.choice(ODD)
+    if rng.random() < 0.6:
+        return {rng.choice(FIELDS): odd_value(rng, depth + 1) for _ in range(rng.randint(0, 5))}
+    return [odd_value(rng, depth + 1) for _ in range(rng.randint(0, 3))]
+
+
+def test_any_json_is_looked_at_by_every_format_without_an_error() -> None:
+    """One format that raises on another's file would stop the import of every file like it."""
+    rng = random.Random(5)
+    for _ in range(3000):
+        head = b"\n".join(json.dumps(odd_value(rng)).encode() for _ in range(rng.randint(1, 3)))
+        for known in formats().all():
+            assert 0.0 <= known.sniff(Path("session.json"), head) <= 1.0

@@ -13,6 +13,7 @@ from tests.formats.library_documents import ReadSession, calls_of, make_genuine,
 from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.errors import FormatError
 from turnfold.formats.loss import LossReport
+from turnfold.formats.registry import detect
 from turnfold.formats.usf import UsfFormat, UsfWriter
 from turnfold.formats.usf.document import checksum_of, write_document
 from turnfold.model.message import Message
@@ -80,7 +81,7 @@ def written(told: Conversation, losses: LossReport | None = None) -> bytes:
 def read_back(data: bytes, folder: Path) -> ReadSession:
     path = folder / "usf.json"
     path.write_bytes(data)
-    assert USF.sniff(path, data[: 64 * 1024]) >= 0.5
+    assert getattr(detect(path), "name", None) == "usf"
     sessions = read(USF, path)
     assert len(sessions) == 1
     return sessions[0]

@@ -221,7 +221,7 @@ def test_media_go_where_each_api_takes_them() -> None:
 
 def test_errors_names_refusals_and_native_parts() -> None:
     said = [
-        Message("user", [TextPart("hi"), OpaquePart({"x": 1})], "ann"),
+        Message("user", [TextPart("hi", ext={"y": 1}), OpaquePart({"x": 1})], "ann", ext={"z": 1}),
         tool_call("a", "f", {}),
         tool_result("a", "no such file", is_error=True, detail={"code": 1}),
         assistant([RefusalPart("I cannot.")]),
@@ -234,6 +234,7 @@ def test_errors_names_refusals_and_native_parts() -> None:
         loss.TIMES_AND_USAGE: {"count": 4, "seqs": []},
         loss.DETAILS: {"count": 1, "seqs": [3]},
         loss.ERROR_MARKS: {"count": 1, "seqs": [3]},
+        loss.EXTRA_FIELDS: {"count": 2, "seqs": [1, 1]},
         loss.NATIVE_PARTS: {"count": 1, "seqs": [1]},
     }
     value, losses = write_messages("anthropic", said)

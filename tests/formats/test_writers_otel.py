@@ -73,6 +73,15 @@ def test_a_session_is_a_trace_with_a_span_per_answer() -> None:
     assert losses.counts == {loss.SIGNATURES: 1, loss.DETAILS: 1}
 
 
+def test_an_answer_in_several_messages_is_one_output() -> None:
+    said = [user("hi"), assistant("one"), tool_call("a", "f", {}), tool_call("b", "g", {}), tool_result("a", 1), tool_result("b", 2)]
+    spans = _spans(write("otel", conversation(said))[0])
+    (message,) = json.loads(spans[1]["attributes"]["gen_ai.output.messages"])
+    assert [part["type"] for part in message["parts"]] == ["text", "tool_call", "tool_call"]
+    assert message["finish_reason"] == "tool_call"
+    assert len(json.loads(spans[2]["attributes"]["gen_ai.input.messages"])) == 2
+
+
 def test_a_record_holds_what_came_before_a_compaction_too() -> None:
     entries = [
         _entry(1, user("old")),

@@ -14,7 +14,8 @@ import msgspec
 from turnfold.codec.residual import cut
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.documents import SQLITE_MAGIC, UNREADABLE, head_value, line_of, open_database, tables_of, unreadable
+from turnfold.formats.documents import UNREADABLE, head_value, line_of, open_database, tables_of, unreadable
+from turnfold.formats.heads import SQLITE_MAGIC
 from turnfold.formats.lines import decode_line, opaque
 from turnfold.formats.registry import Formats
 from turnfold.model.event import NewEvent

@@ -108,6 +108,7 @@ def claude(lines: list[dict[str, Any]]) -> Said:
     """Read the messages of the main conversation; of a subagent's file all."""
     said, seen = Said(), set()
     own = [line for line in lines if line.get("type") in {"user", "assistant"} and "uuid" in line]
+    own = [line for line in own if not line.get("isApiErrorMessage")]  # a notice for people, which the CLI never sends
     for line in lines:
         if line.get("subtype") == "local_command":  # sent to the model as the user's text
             said.say("user", line["content"])
@@ -166,7 +167,7 @@ def _compacted(said: Said, payload: dict[str, Any]) -> None:
     history = payload.get("replacement_history")
     if history is None:
         said.summaries[payload["message"]] += 1
-    elif any(item["type"] == "compaction" for item in history):
+    elif not payload["message"]:  # sealed for its provider, in some files of the corpus with the sealed item taken out
         said.unreadable_compactions += 1
     else:
         for item in history:

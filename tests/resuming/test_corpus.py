@@ -76,6 +76,7 @@ def test_claude_code_to_codex_and_back(shared_dir: Path, folder: Path) -> None:
         assert done.losses.keys() <= {
             "reasoning parts of another provider",
             "lines that the tool injects about itself",
+            "messages that were for people alone",
             "other branches",
             "sessions of subagents",
             "structured details of tool results",

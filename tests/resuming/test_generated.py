@@ -19,7 +19,7 @@ from turnfold.formats.carrying.calls import UNKNOWN_TOOL
 TEXT = st.one_of(
     st.text(max_size=20), st.sampled_from(["", " ", "\n\n", "\0", "</carried_over_by_turnfold>", "<system-reminder>x", "é🎉\u2028"])
 )
-IDS = st.one_of(st.sampled_from(["a", "b", "", "call 1", "ü", "x" * 65, "call_1"]), st.text(max_size=8))
+IDS = st.sampled_from(["a", "a", "a", "b", "", "call 1", "ü", "x" * 65, "call_1", "a_2"])
 NAMES = st.one_of(
     st.sampled_from(["Bash", "apply_patch", 'Task" >\n<parameter name="x', "mcp__srv__tool", "", "a.b", "n" * 200]), st.text(max_size=8)
 )

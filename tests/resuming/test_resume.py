@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -349,8 +348,26 @@ def test_rollouts_are_found_wherever_codex_puts_them(tmp_path: Path, client: Cli
     archive = work.parent / "codex" / "archived_sessions"
     archive.mkdir()
     moved = archive / (Path(done.path).name + ".zst")
-    shutil.move(done.path, moved)
+    zstd = pytest.importorskip("backports.zstd")
+    moved.write_bytes(zstd.compress(Path(done.path).read_bytes() + b"{}\n"))
+    Path(done.path).unlink()
     assert list(CodexTool().found(work.parent / "codex", CODEX_ID)) == [moved]
+    again = resume(client, CODEX_ID, "codex", work)
+    assert Path(again.path).suffix == ".jsonl"  # a folder was chosen: Codex resumes what is in its sessions
+    Path(again.path).unlink()
+    found = client.resume_with(CODEX_ID, "codex", home=work.parent / "codex", dry_run=True)
+    assert (found.outcome, found.path, found.grown_byte_count) == ("there", str(moved), 3)
+
+
+def test_a_compressed_rollout_is_put_back_plain(tmp_path: Path, work: Path) -> None:
+    zstd = pytest.importorskip("backports.zstd")
+    (source,) = [path for path in SAMPLE.rglob("*.jsonl") if CODEX_ID in path.name]
+    packed = tmp_path / f"{source.name}.zst"
+    packed.write_bytes(zstd.compress(source.read_bytes()))
+    with connect("memory://") as client:
+        client.import_files([packed])
+        done = resume(client, CODEX_ID, "codex", work)
+    assert (Path(done.path).name, Path(done.path).read_bytes()) == (source.name, source.read_bytes())
 
 
 def test_the_command_is_safe_in_a_shell() -> None:

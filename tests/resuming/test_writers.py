@@ -147,6 +147,14 @@ def test_one_id_used_twice_becomes_two_and_each_result_finds_its_call(tool: str)
     assert [result[:2] for result in out.results] == [("c", ("1",)), ("c_2", ("2",))]
 
 
+@both
+def test_two_open_calls_of_one_id_are_answered_in_their_order(tool: str) -> None:
+    asked = Message("assistant", [ToolCallPart("c", "A", {}), ToolCallPart("c", "B", {})])
+    out = said(tool, write(tool, conversation(user("go"), asked, tool_result("c", "1"), tool_result("c", "2"), tool_result("c", "3")))[0])
+    assert {result[0]: result[1] for result in out.results} == {"c": ("1",), "c_2": ("2",), "c_3": ("3",)}
+    assert [call[:2] for call in out.calls] == [("c", "A"), ("c_2", "B"), ("c_3", "call_not_in_history")]
+
+
 def test_what_is_an_error_is_marked_for_codex_and_is_a_flag_again_for_claude() -> None:
     source = conversation(user("go"), tool_call("c", "A", {}), tool_result("c", "boom", is_error=True))
     lines, _ = write("codex", source)
@@ -336,6 +344,17 @@ def test_a_compaction_that_only_openai_can_read_goes_back_to_codex_and_is_undone
     assert not any(line.get("subtype") == "compact_boundary" for line in lines)
     assert set(said("claude-code", lines).all_texts) == {"a", "b", "c"}
     assert losses == {"compactions that only their provider can read (what they stand for is in full)": 1}
+
+
+def test_a_replacement_that_says_nothing_of_the_answers_is_undone_for_claude() -> None:
+    kept = msgspec.to_builtins([user("a"), message("developer", "rules")])
+    source = conversation(user("a"), assistant("b"), {"first_seq": 1, "last_seq": 2, "replacement": kept}, user("c"))
+    lines, losses = write("claude-code", source)
+    assert set(said("claude-code", lines).all_texts) == {"a", "b", "c"}
+    assert sum(losses.values()) == 1
+    answered = {**source.entries[2].data, "replacement": [*kept, *msgspec.to_builtins([assistant("SUM")])]}  # type: ignore[dict-item]
+    lines, losses = write("claude-code", conversation(user("a"), assistant("b"), answered, user("c")))
+    assert (list(said("claude-code", lines).summaries), losses) == (["a", "rules", "SUM"], {})
 
 
 # ---- the files' frames -----------------------------------------------------------------------------------------------------------------

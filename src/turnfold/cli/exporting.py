@@ -1,4 +1,4 @@
-"""``export``: a session as a tool's own file, as a bundle, or as JSON lines."""
+"""``export``: a session as a tool's own file, as a bundle, as JSON lines, or as a page to read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWN_FORMATS: Final = frozenset({"bundle", "jsonl"})
     "format_name",
     metavar="FORMAT",
     required=True,
-    help="bundle (lossless and checked), jsonl, or a tool's or library's format.",
+    help="bundle (lossless and checked), jsonl, html, markdown, or a tool's or library's format.",
 )
 @click.option("--branch", default="", metavar="NAME", help="The branch to write in another format (default: the active one).")
 @click.option("--output", "-o", metavar="FILE", help="File to write, or a folder (default: stdout).")
@@ -112,4 +112,4 @@ def _tell_children(client: Client, one: str, files: Sequence[ExportedFile]) -> N
         return
     children = [child for child in children_of(client, one) if (child.parent or {}).get("relation") == "subagent"]
     if children:
-        note(f"{count(len(children), 'session')} of subagents not written; -o FOLDER/ writes the whole set")
+        note(f"{count(len(children), 'session')} of subagents not written; a tool's own format with -o FOLDER/ writes the set")

@@ -16,18 +16,10 @@ Rich markup is never interpreted: text goes to rich as ``Text`` objects only.
 from __future__ import annotations
 
 import re
-from typing import Final
 
-_CSI = re.compile("(?:\x1b\\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]")
+from turnfold.model.visible import INVISIBLE, visible
 
-_INVISIBLE: Final = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\uffff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-"""Format characters, fillers, tag characters and variation selectors that have no glyph (U+FE0E/F, text and emoji style, do no harm)."""
-_SUSPECT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
-_JSON_SUSPECT = re.compile(f"[\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
-_JOINERS: Final = "\u200c\u200d"
+_JSON_SUSPECT = re.compile(f"[\x7f-\x9f\ud800-\udfff{INVISIBLE}]")
 _FOLD = re.compile(r"[ \t]*[\n\t]\s*")
 
 
@@ -37,11 +29,7 @@ def safe(text: object) -> str:
     Args:
         text: Any text; other objects are taken by their ``str``.
     """
-    text = str(text)
-    if _SUSPECT.search(text) is None:
-        return text
-    text = _CSI.sub("", text.replace("\r\n", "\n"))
-    return _SUSPECT.sub(_visible, text)
+    return visible(str(text))
 
 
 def safe_line(text: object) -> str:
@@ -63,24 +51,6 @@ def safe_json(encoded: bytes) -> str:
         encoded: JSON as UTF-8. Such characters occur in its strings only, where an escape means the same; C0 is escaped already.
     """
     return _JSON_SUSPECT.sub(_escaped, encoded.decode("utf-8", "surrogatepass"))
-
-
-def _visible(match: re.Match[str]) -> str:
-    char = match.group()
-    code = ord(char)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    if char in _JOINERS and _joins(match.string, match.start()):
-        return char
-    return f"⟨U+{code:04X}⟩"
-
-
-def _joins(text: str, at: int) -> bool:
-    """Whether a joiner stands between two visible non-ASCII characters, as it does in emoji and in the scripts that use it."""
-    around = text[max(at - 1, 0) : at] + text[at + 1 : at + 2]
-    return len(around) == 2 and not around.isascii() and all(ord(c) > 0x9F and _SUSPECT.match(c) is None for c in around)
 
 
 def _escaped(match: re.Match[str]) -> str:

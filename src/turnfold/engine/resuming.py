@@ -167,7 +167,7 @@ class _Resuming:
 
     def _put_back(self, info: SessionInfo) -> Resumed:
         native = info.native or {}
-        native_id, had = str(native.get("id")), PurePosixPath(str(native.get("path") or "")).name
+        native_id, had = str(native.get("id")), PurePosixPath(str(native.get("path") or "")).name.removesuffix(".zst")
         path = self._tool.path(self._home, Place(native_id, self._cwd, began_us(self._conversation), had))
         if not path.exists() and self._request.cwd is None:
             path = next(self._tool.found(self._home, native_id), path)

@@ -14,10 +14,9 @@ from urllib.parse import quote
 import msgspec
 
 from turnfold.errors import FormatError
-from turnfold.formats import heads
+from turnfold.formats.heads import SQLITE_MAGIC
 from turnfold.formats.lines import clean, decode_line
 
-SQLITE_MAGIC = heads.SQLITE_MAGIC
 UNREADABLE = "turnfold.unreadable"
 """Key of a line that stands for a record that could not be read."""
 DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -77,19 +76,37 @@ def tables_of(path: Path, head: bytes) -> dict[str, frozenset[str]]:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open another program's SQLite file to read; nothing is written, and what is in its WAL is seen.
+    """Open another program's SQLite file to read; nothing in it is changed, and what is in its WAL is seen.
+
+    SQLite itself may leave its empty ``-wal`` and ``-shm`` files beside a database in WAL mode that nobody else has open. Where it must not
+    write them (a read-only folder), a database without a WAL is read as one that does not change.
 
     Raises:
         FormatError: It cannot be opened.
     """
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
+        connection = _connect(path, "mode=ro")
     except sqlite3.Error as error:
         raise FormatError(f"{path}: {error}", hint="is it readable, and is its folder?", path=str(path)) from error
     with closing(connection):
         connection.text_factory = _text
         connection.row_factory = sqlite3.Row
         yield connection
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        wal = path.with_name(path.name + "-wal")
+        if "immutable" in how or (wal.exists() and wal.stat().st_size):
+            raise
+        return _connect(path, f"{how}&immutable=1")
+    except sqlite3.DatabaseError:  # damage is for whoever reads to find
+        pass
+    return connection
 
 
 def _text(value: bytes) -> str:

@@ -34,6 +34,7 @@ MEDIA = "media that the format cannot hold"
 FILE_IDS = "files that only their provider has"
 REFUSALS = "refusals that are said as plain text"
 CITATIONS = "citations"
+EXTRA_FIELDS = "parts and messages with fields that only their source knows"
 NATIVE_PARTS = "parts that only their source knows"
 
 

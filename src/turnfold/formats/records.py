@@ -26,6 +26,8 @@ from turnfold.model.usage import NO_USAGE, Usage
 
 _encode = msgspec.json.Encoder().encode
 Handler = Callable[[Any, Line, dict[str, Any]], "list[Projected]"]
+UNREADABLE_VALUE = "value"
+"""Kind of a line whose record should be an object and is another JSON value."""
 UUID_CHARS_MAX = 200
 """Of a native id that a message is found by; a longer one is cut, since it is hostile anyway."""
 
@@ -65,10 +67,17 @@ def record_line(kind: str, name: str, record: Any, /, **facts: Any) -> bytes:
 
 def object_line(kind: str, name: str, path: Path, /, **facts: Any) -> bytes:
     """Return the line of a native JSON file that has to be an object."""
-    value, problem, data = read_record(path)
-    if problem is None and not isinstance(value, dict):
-        value, problem, data = None, "a JSON value that is no object", path.read_bytes()
-    return record_line(kind, name, value, **facts) if problem is None else unreadable(name, problem, data)
+    return read_line(kind, name, read_record(path), **facts)
+
+
+def read_line(kind: str, name: str, read: tuple[Any, str | None, bytes], /, **facts: Any) -> bytes:
+    """Return the line of what ``read_record`` gave."""
+    value, problem, data = read
+    if problem is not None:
+        return unreadable(name, problem, data)
+    if not isinstance(value, dict):
+        return record_line(UNREADABLE_VALUE, name, value, name=name)
+    return record_line(kind, name, value, **facts)
 
 
 def header_of(head: Any, kind: str = "session") -> dict[str, Any]:
@@ -154,6 +163,9 @@ class RecordReader:
             name = text_of(value[UNREADABLE])
             return [opaque(line, self.at, name, f"{name}: {text_of(value.get('problem'))}")]
         kind = text_of(value.get("kind"))
+        if kind == UNREADABLE_VALUE:
+            name = text_of(value.get("name"))
+            return [opaque(line, self.at, name, f"{name}: a JSON value that is no object")]
         handler = self.handlers.get(kind)
         try:
             projected = [] if handler is None else handler(self, line, value)

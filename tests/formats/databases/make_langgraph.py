@@ -15,6 +15,7 @@ from uuid import UUID
 
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
 from langchain_core.tools import tool
+from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -91,8 +92,38 @@ def waiting(saver: SqliteSaver) -> None:
     app.invoke({"messages": [HumanMessage("May I?", id="h-1")]}, {"configurable": {"thread_id": "waiting"}})
 
 
+def together(old: list | None, writes: list) -> list:
+    found = old or []
+    for write in writes:
+        found = add_messages(found, write)
+    return found
+
+
+class Deltas(TypedDict):
+    """A state of which a checkpoint holds nothing but what was written."""
+
+    messages: Annotated[list, DeltaChannel(together, list)]
+    facts: Annotated[list, DeltaChannel(lambda old, writes: sum(writes, old or []), list)]
+
+
+def deltas(saver: SqliteSaver) -> None:
+    def model(state: Deltas) -> dict[str, Any]:
+        number = len(state["messages"])
+        return {"messages": [AIMessage(f"answer {number}", id=f"a-{number}")], "facts": [f"fact {number}"]}
+
+    made = StateGraph(Deltas)
+    made.add_node("model", model)
+    made.add_edge(START, "model")
+    app = made.compile(checkpointer=saver)
+    config = {"configurable": {"thread_id": "deltas"}}
+    for number in range(3):
+        app.invoke({"messages": [HumanMessage(f"question {number}", id=f"h-{number}")]}, config)
+    app.update_state(config, {"messages": [RemoveMessage(id="h-1"), AIMessage("answer 5, edited", id="a-5")]})
+
+
 if __name__ == "__main__":
     with closing(sqlite3.connect(sys.argv[1], check_same_thread=False)) as connection:
         trip(SqliteSaver(connection))
         waiting(SqliteSaver(connection))
+        deltas(SqliteSaver(connection))
         connection.commit()

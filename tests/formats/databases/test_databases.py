@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from tests.formats.databases.kit import Session, ask, known, recorded, sessions_of, sniffed
 from turnfold.errors import FormatError
-from turnfold.formats.databases.rows import at_of, json_value, session_id_of
+from turnfold.formats.databases.tables import at_of, json_value, session_id_of
 from turnfold.formats.documents import line_of
 
 FILES = {
@@ -73,6 +74,40 @@ def test_rows_in_the_log_are_seen_and_those_not_committed_are_not(name: str, fmt
         connection.execute("COMMIT")
         assert lines() != old
         assert path.read_bytes() == main
+
+
+@contextmanager
+def unable_to_write(folder: Path) -> Iterator[None]:
+    """Be somebody who may read the folder and nothing more."""
+    mode = folder.stat().st_mode
+    opened = [parent for parent in (folder, *folder.parents) if parent != Path("/") and not parent.stat().st_mode & 0o005]
+    modes = {parent: parent.stat().st_mode for parent in opened}
+    user = os.geteuid()
+    for parent in opened:
+        parent.chmod(modes[parent] | 0o055)
+    folder.chmod(0o555)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(0)
+        for parent in opened:
+            parent.chmod(modes[parent])
+        folder.chmod(mode)
+
+
+def test_a_database_in_wal_mode_is_read_from_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "backup").mkdir()
+    path = recorded(tmp_path / "backup", "goose")
+    with writing(path):
+        pass
+    path.chmod(0o444)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with unable_to_write(path.parent):
+        assert len(list(known("goose").documents(path))) == 2
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(("name", "fmt"), FILES.items())

@@ -79,11 +79,30 @@ def test_each_checkpoint_shows_its_messages(path: Path) -> None:
     check_states(path)
 
 
+def check_deltas(path: Path) -> None:
+    deltas = sessions_of(NAME, path)["deltas"]
+    assert view(deltas, "main", 10_000) == [
+        ("h-0", "question 0"),
+        ("a-1", "answer 1"),
+        ("a-3", "answer 3"),
+        ("h-2", "question 2"),
+        ("a-5", "answer 5, edited"),
+    ]
+    kept = b"".join(deltas.document.lines)
+    assert [kept.count(b'"fact %d"' % number) for number in (1, 3, 5)] == [1, 1, 1]
+    assert kept.count(b"question 1") == 2  # in the input, and as a message
+
+
+def test_a_channel_that_is_kept_as_deltas(path: Path) -> None:
+    check_deltas(path)
+
+
 @pytest.mark.slow
 def test_a_database_of_the_genuine_package(tmp_path: Path) -> None:
     path = genuine(tmp_path, NAME, "langgraph.checkpoint.sqlite, langgraph.prebuilt")
     assert sniffed(path) == {NAME: 0.95}
     check_states(path)
+    check_deltas(path)
 
 
 def test_messages_and_state(path: Path) -> None:

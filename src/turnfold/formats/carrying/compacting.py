@@ -33,8 +33,14 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_readable(self) -> bool:
-        """Whether any tool's model can go on from it."""
-        return bool(self.summary) and not any(type(part) is CompactionPart and not part.content for m in self.summary for part in m.parts)
+        """Whether any tool's model can go on from it.
+
+        What only its provider can read is not; neither is a replacement that keeps what the user said and has nothing in place of the
+        answers (the sealed part of it was taken out of the file).
+        """
+        if any(type(part) is CompactionPart and not part.content for message in self.summary for part in message.parts):
+            return False
+        return bool(self.said) or any(message.role in {"assistant", "tool"} for message in self.summary)
 
 
 def compacted_at(entries: Sequence[ConversationEntry], index: int, context: Sequence[ConversationEntry]) -> Compacted:
@@ -48,8 +54,7 @@ def compacted_at(entries: Sequence[ConversationEntry], index: int, context: Sequ
     entry = entries[index]
     replacement = entry.replacement
     if replacement:
-        said = entry.message.text if entry.message is not None else replacement[-1].text
-        return Compacted(summary=replacement, said=said)
+        return Compacted(summary=replacement, said="" if entry.message is None else entry.message.text)
     before, after = ([], []) if entry.span is None else split(context, entry.span)
     if entry.message is not None:
         return Compacted(before=before, summary=[entry.message], after=after, said=entry.message.text)

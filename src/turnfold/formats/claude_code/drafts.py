@@ -69,7 +69,8 @@ def assistant(line: dict[str, Any], ledger: Ledger, out: OutOfLine) -> Draft:
         data["request_id"] = request_id
     kind = Kind.PART if message_id is not None and message_id in ledger else Kind.STEP
     step = ledger.add(message_id, len(data["parts"]), usage)
-    return Draft("message", data, "both", kind, message_id, step.block_index, int(step.first), 0, step.delta, leads=True)
+    shown: Visibility = "ui" if line.get("isApiErrorMessage") is True else "both"  # the tool never sends its notice of a failure
+    return Draft("message", data, shown, kind, message_id, step.block_index, int(step.first), 0, step.delta, leads=True)
 
 
 def user(line: dict[str, Any], size_bytes: int, out: OutOfLine) -> Draft:

@@ -147,13 +147,15 @@ def _likeness(line: dict[str, Any] | None) -> float:
     if line is None:
         return 0.0
     kind = line.get("type")
+    if type(kind) is not str:
+        return 0.0
     if kind in _CHAINED and "uuid" in line and ("parentUuid" in line or "sessionId" in line):
         return 1.0
     if kind in _LOOSE and ("sessionId" in line or kind == "file-history-snapshot"):
         return 0.95
     if kind == "summary" and "leafUuid" in line:
         return 0.95
-    return 0.5 if type(kind) is str and "sessionId" in line and "payload" not in line else 0.0
+    return 0.5 if "sessionId" in line and "payload" not in line else 0.0
 
 
 def _facts(head: Iterable[bytes]) -> dict[str, Any]:

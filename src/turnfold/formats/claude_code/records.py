@@ -61,6 +61,8 @@ def attachment(line: dict[str, Any], out: OutOfLine) -> Record:
     if type(kind) is str and kind.startswith("hook_"):
         fields = ("hookName", "hookEvent", "toolUseID", "content", "stdout", "stderr", "exitCode", "command", "durationMs", "blockingError")
         return Record("hook", _some(native, *fields, native_type=name), "ui")
+    if kind == "session_context":
+        return Record("context", {"kind": name, **_some(native, "context")})  # part of the system prompt: what git says of the folder
     text = native.get("prompt") if kind == "queued_command" else native.get("text", native.get("content"))
     if kind == "queued_command" and type(text) in {str, list}:
         return Record("context", {"role": "user", "parts": parts_of(text, out), "ext": {"native_type": name}}, "both")
@@ -103,6 +105,8 @@ _SETTINGS = frozenset(
         "relocated",
         "last-prompt",
         "bridge-session",
+        "tools-used",
+        "atis-latch",
     },
 )
 

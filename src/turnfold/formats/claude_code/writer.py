@@ -18,13 +18,13 @@ from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
 from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at, note_index
-from turnfold.formats.carrying.media import came_from, is_injected_by_tool
+from turnfold.formats.carrying.media import UNSENT, came_from, is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid4, digest_of, env_of, folder_of, origin_of, stamp
 from turnfold.formats.claude_code.blocks import PROVIDER, Block, Blocks, say
 from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
-from turnfold.model.event_types import Compaction
+from turnfold.model.event_types import MESSAGE, Compaction
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, FilePart, ToolCallPart, ToolResultPart, UriPart
 from turnfold.model.usage import NO_USAGE, Usage
@@ -130,6 +130,8 @@ class _File:
                 yield from self._compaction(entries, index, said)
             elif entry.seq not in said and entry.for_model:
                 yield from self._entry(entry)
+            elif entry.type == MESSAGE and not entry.for_model:
+                self._losses.add(UNSENT, entry.seq)
         yield from self._end_run()
         if self._owed:
             self._losses.add("usage of answers that are left out")

@@ -7,21 +7,31 @@ from typing import Any
 
 from turnfold.formats import responses
 from turnfold.formats.codex.fields import exit_code_of
-from turnfold.formats.fields import object_of
+from turnfold.formats.fields import list_of, object_of, text_of, text_or_none
 from turnfold.model.message import Message
-from turnfold.model.parts import ToolResultPart
+from turnfold.model.parts import Part, TextPart, ToolResultPart
 
 _injected = re.compile(r"\s*(?:<(?!image[\s>])[a-zA-Z_][\w-]*[\s>]|# AGENTS\.md instructions)")
 
 
 def message_of(item: dict[str, Any]) -> Message | None:
     """Return the message that a response item is, with the exit code that the CLI wrote into a tool's output."""
+    if item.get("type") == "function_call_output" and "call_id" not in item and isinstance(item.get("name"), str):
+        return _told(item)
     message = responses.message_of(item)
     if message is not None:
         for part in message.parts:
             if type(part) is ToolResultPart:
                 part.exit_code = exit_code_of(part.response)
     return message
+
+
+def _told(item: dict[str, Any]) -> Message:
+    """What Codex tells its model in the form of an output that nobody called for (0.169: a goal's objective): an instruction by that name."""
+    output = item.get("output")
+    parts: list[Part] = [TextPart(output)] if isinstance(output, str) else [responses.content_part(block) for block in list_of(output)]
+    name = ".".join(word for word in (text_of(item.get("namespace")), text_of(item.get("name"))) if word)
+    return Message("developer", parts, name or None, native_id=text_or_none(item.get("id")))
 
 
 def is_typed(item: dict[str, Any], message: Message) -> bool:

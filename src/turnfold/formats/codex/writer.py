@@ -16,12 +16,13 @@ from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.compacting import LOSS, compacted_at, note_index
-from turnfold.formats.carrying.media import is_injected_by_tool
+from turnfold.formats.carrying.media import UNSENT, is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid7, folder_of, origin_of, stamp
 from turnfold.formats.codex.writing import Item, Items
 from turnfold.formats.documents import line_of
 from turnfold.formats.loss import LossReport
+from turnfold.model.event_types import MESSAGE
 from turnfold.model.usage import NO_USAGE, Usage
 
 NAME = "codex"
@@ -80,6 +81,8 @@ class _Rollout:
                 yield from self._compaction(entries, index, summaries)
             elif entry.seq not in summaries and entry.for_model:
                 yield from self._entry(entry)
+            elif entry.type == MESSAGE and not entry.for_model:
+                self._losses.add(UNSENT, entry.seq)
         yield from self._end_turn()
         if note_at == len(entries):
             yield self._note()

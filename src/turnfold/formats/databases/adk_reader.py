@@ -9,7 +9,8 @@ import msgspec
 
 from turnfold.formats.base import Line, Projected
 from turnfold.formats.databases.genai import message_of, usage_of
-from turnfold.formats.databases.rows import Handler, Row, RowReader, at_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.databases.tables import Handler, Row, TableReader, at_of
+from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
 from turnfold.limits import STATE_VALUE_BYTES_MAX
 
 ACTIONS = frozenset({"artifact_delta", "transfer_to_agent", "escalate", "skip_summarization", "end_of_agent", "agent_state", "route"})
@@ -17,7 +18,7 @@ ACTIONS = frozenset({"artifact_delta", "transfer_to_agent", "escalate", "skip_su
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class AdkReader(RowReader):
+class AdkReader(TableReader):
     """Projects one session."""
 
     def handlers(self) -> dict[str, Handler]:
@@ -31,7 +32,7 @@ class AdkReader(RowReader):
         data = row.get("event_data")
         event: Row = data if isinstance(data, dict) else row
         problem = "the event is no JSON object" if data is not None and not isinstance(data, dict) else None
-        self.see(at_of(event.get("timestamp")) or at_of(row.get("timestamp")))
+        self.seen_at(at_of(event.get("timestamp")) or at_of(row.get("timestamp")))
         meta: dict[str, Any] = {"uuid": text_of(row.get("id"))}
         for name in ("branch", "long_running_tool_ids"):
             if event.get(name):
@@ -43,8 +44,7 @@ class AdkReader(RowReader):
         }
         actions = object_of(event.get("actions"))
         if problem is not None:
-            first = self.event(line, "opaque", {"native_type": "events", "problem": problem}, **envelope)
-            return [Projected(first.event, first.parts, problem)]
+            return [self.unread(line, "events", problem, **envelope)]
         return [self._main(line, event, whole, envelope), *self._state(object_of(actions.get("state_delta")), envelope)]
 
     def _main(self, line: Line, event: Row, whole: Row, envelope: dict[str, Any]) -> Projected:
@@ -101,7 +101,7 @@ class AdkReader(RowReader):
 
     def _final(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
         """Set what no event has set."""
-        at = at_of(row.get("update_time")) or self.at
+        at = at_of(row.get("update_time")) or self.at_us
         final = dict(object_of(row.get("state")))
         final |= {f"app:{key}": value for key, value in object_of(row.get("app_state")).items()}
         final |= {f"user:{key}": value for key, value in object_of(row.get("user_state")).items()}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from turnfold.errors import FormatError
-from turnfold.formats.databases.rows import object_of
-from turnfold.formats.documents import SQLITE_MAGIC
+from turnfold.formats.fields import object_of, stem_of
+from turnfold.formats.heads import SQLITE_MAGIC
 from turnfold.formats.lines import decode_line
-
-FILE_ID_CHARS_MAX = 60
-"""Of an id in a file name: file systems take 255 bytes, and a character may be four."""
-_unsafe = re.compile(r"[^\w.-]+|\.\.+")
 
 
 class DatabaseFormat:
@@ -50,7 +45,7 @@ class DatabaseFormat:
 
     def export_name(self, session_id: str) -> str:
         """Return a file name for a session's lines."""
-        return f"{self.name}-{_unsafe.sub('_', session_id)[:FILE_ID_CHARS_MAX]}.jsonl"
+        return f"{self.name}-{stem_of(session_id)}.jsonl"
 
 
 def header_of(head: Iterable[bytes]) -> dict[str, Any]:

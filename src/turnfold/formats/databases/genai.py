@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnfold.formats.databases.rows import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.media import modality_of
 from turnfold.model.message import Message
 from turnfold.model.parts import (
     BlobPart,
@@ -78,12 +79,6 @@ def usage_of(native: Any, model: Any) -> Usage:
     if not read_in and not out:
         return NO_USAGE
     return Usage(read_in, out, count_of(fields.get("cached_content_token_count")), 0, thoughts, model=text_of(model))
-
-
-def modality_of(mime_type: str) -> str:
-    """Return what kind of media a MIME type is: image, audio, video or document."""
-    kind = mime_type.partition("/")[0]
-    return kind if kind in {"image", "audio", "video"} else "document"
 
 
 def _call(value: dict[str, Any]) -> Part:

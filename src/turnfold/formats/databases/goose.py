@@ -19,20 +19,9 @@ from typing import Any
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.goose_reader import GooseReader
-from turnfold.formats.databases.rows import (
-    Row,
-    at_of,
-    name_of,
-    object_of,
-    opened,
-    row_line,
-    rows_of,
-    salvaging,
-    session_id_of,
-    snapshot,
-    text_of,
-)
+from turnfold.formats.databases.tables import Row, at_of, opened, row_line, rows_of, salvaging, session_id_of, snapshot
 from turnfold.formats.documents import tables_of
+from turnfold.formats.fields import metadata_of, name_of, object_of, text_of
 from turnfold.formats.lines import decode_line
 from turnfold.limits import NAME_BYTES_MAX
 
@@ -194,7 +183,7 @@ class GooseLinesFormat:
             agent="goose",
             title=title if isinstance(title, str) and title.strip() and len(title) < 1000 else None,
             created_us=created,
-            metadata={"cwd": folder} if isinstance(folder, str) and 0 < len(folder) <= 4096 else {},
+            metadata=metadata_of({"cwd": folder}),
         )
 
     def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> Reader:

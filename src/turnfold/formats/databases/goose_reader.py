@@ -8,21 +8,10 @@ import msgspec
 
 from turnfold.codec.parts import take_out
 from turnfold.formats.base import Line, Projected
-from turnfold.formats.databases.rows import (
-    Handler,
-    Parts,
-    Row,
-    RowReader,
-    at_of,
-    count_of,
-    list_of,
-    microusd_of,
-    name_of,
-    object_of,
-    text_of,
-    text_or_none,
-)
+from turnfold.formats.databases.tables import Handler, Row, TableReader, at_of
+from turnfold.formats.fields import cost_of, count_of, list_of, metadata_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, opaque
+from turnfold.formats.media import Parts
 from turnfold.model.event import Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
@@ -33,7 +22,7 @@ NOTICES = frozenset({"systemNotification", "toolConfirmationRequest", "actionReq
 _VISIBLE: dict[tuple[bool, bool], Visibility] = {(True, True): "both", (False, True): "model", (True, False): "ui", (False, False): "none"}
 
 
-class GooseReader(RowReader):
+class GooseReader(TableReader):
     """Projects one session."""
 
     def handlers(self) -> dict[str, Handler]:
@@ -57,7 +46,7 @@ class GooseReader(RowReader):
         try:
             return self._said(line, {**value, "created_timestamp": value.get("created")}, value.get("content"), value.get("metadata"))
         except RecursionError:
-            return [opaque(line, self.at, "message", "the message is nested too deeply")]
+            return [opaque(line, self.at_us, "message", "the message is nested too deeply")]
 
     # ---- rows ----------------------------------------------------------------------------------------------------------------------------
 
@@ -68,7 +57,7 @@ class GooseReader(RowReader):
         return self._said(line, row, row.get("content_json"), row.get("metadata_json"))
 
     def _usage(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
-        self.see(at_of(row.get("created_timestamp")))
+        self.seen_at(at_of(row.get("created_timestamp")))
         usage = usage_of(row)
         known = self.memory.get("used", [0, 0, 0])
         self.memory["used"] = [known[0] + usage.input_tokens, known[1] + usage.output_tokens, known[2] + usage.cost_microusd]
@@ -77,20 +66,19 @@ class GooseReader(RowReader):
 
     def _session(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
         """The session's name, folder, model and totals, as they are at last."""
-        at = at_of(row.get("updated_at")) or self.at
+        at = at_of(row.get("updated_at")) or self.at_us
         fields = {
             "cwd": row.get("working_dir"),
             "provider": row.get("provider_name"),
             "model": object_of(row.get("model_config_json")).get("model_name"),
         }
-        metadata = {name: value for name, value in fields.items() if isinstance(value, str) and 0 < len(value) <= 4096}
-        out = [self.event(line, "session.updated", {"metadata": metadata}, at=at, usage=self._rest(row))]
+        out = [self.event(line, "session.updated", {"metadata": metadata_of(fields)}, at=at, usage=self._rest(row))]
         state = object_of(row.get("extension_data"))
         if state:
             out.append(self.own("state.set", {"values": {"extension_data": state}}, at=at))
         title = text_or_none(row.get("name")) or text_or_none(row.get("description"))
         if title is not None and len(title) < 1000:
-            self.memory["titled"] = True
+            self.titled = True
             out.append(self.own("title", {"title": title}, at=at, visibility="ui"))
         return out
 
@@ -98,20 +86,19 @@ class GooseReader(RowReader):
         """What the totals have beyond the ledger, which older sessions have not."""
         known = self.memory.get("used", [0, 0, 0])
         totals = [count_of(row.get(f"accumulated_{name}")) or count_of(row.get(name)) for name in ("input_tokens", "output_tokens")]
-        cost = microusd_of(row.get("accumulated_cost"))
+        cost = cost_of(row.get("accumulated_cost"))
         rest = [max(0, total - used) for total, used in zip([*totals, cost], known, strict=True)]
         return Usage(rest[0], rest[1], cost_microusd=rest[2]) if any(rest) else NO_USAGE
 
     # ---- messages ------------------------------------------------------------------------------------------------------------------------
 
     def _said(self, line: Line, row: Row, content: Any, metadata: Any) -> list[Projected]:
-        self.see(at_of(row.get("created_timestamp")))
+        self.seen_at(at_of(row.get("created_timestamp")))
         name = name_of(row.get("message_id") or row.get("id"))
         envelope: dict[str, Any] = {"meta": {"uuid": name} if name else {}}
         if not isinstance(content, list) or row.get("role") not in ("user", "assistant"):
             problem = "the content is no JSON array" if not isinstance(content, list) else None
-            kept = self.event(line, "opaque", {"native_type": "messages"} | ({"problem": problem} if problem else {}), **envelope)
-            return [Projected(kept.event, kept.parts, problem)]
+            return [self.unread(line, "messages", problem, **envelope)]
         marks = object_of(metadata)
         visibility = _VISIBLE[marks.get("userVisible") is not False, marks.get("agentVisible") is not False]
         kinds = {text_of(object_of(block).get("type")) for block in content}
@@ -134,7 +121,7 @@ class GooseReader(RowReader):
 def usage_of(row: Row) -> Usage:
     """Return a ledger's row: Goose counts cached tokens as input."""
     read_in, out = count_of(row.get("input_tokens")), count_of(row.get("output_tokens"))
-    cached, written, cost = count_of(row.get("cache_read_tokens")), count_of(row.get("cache_write_tokens")), microusd_of(row.get("cost"))
+    cached, written, cost = count_of(row.get("cache_read_tokens")), count_of(row.get("cache_write_tokens")), cost_of(row.get("cost"))
     if not any((read_in, out, cached, written, cost)):
         return NO_USAGE
     return Usage(read_in, out, cached, written, cost_microusd=cost, model=text_of(row.get("model")))

@@ -12,8 +12,11 @@ those that are new. Nothing else of it is kept, and everything of it can be put 
   their values. Those of a checkpoint without a successor are kept whole, at the end.
 - A subgraph's namespace is a session of its own, ``<thread>/<namespace>``, with the thread as parent.
 
-Values are decoded without building anything that they name. Pickles and encrypted checkpoints are kept as bytes and reported. Channels that
-LangGraph keeps as deltas (beta) are read where a checkpoint holds them. The tables that ``PostgresSaver`` writes are not read.
+- Where LangGraph itself keeps a channel as deltas (``DeltaChannel``, beta), the messages are put together from the writes, by their ids; for
+  other channels the writes are kept whole, and the state has what the snapshots say.
+
+Values are decoded without building anything that they name. Pickles and encrypted checkpoints are kept as bytes and reported. The tables
+that ``PostgresSaver`` writes are not read.
 
 Source: the DDL and rows that langgraph-checkpoint-sqlite 3.1 writes.
 """
@@ -30,19 +33,9 @@ from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.jsonplus import Unreadable, decode
 from turnfold.formats.databases.langgraph_reader import LangGraphReader
 from turnfold.formats.databases.langgraph_walk import Checkpoint, Walk, Write
-from turnfold.formats.databases.rows import (
-    Row,
-    at_of,
-    json_value,
-    object_of,
-    row_line,
-    rows_of,
-    salvaging,
-    session_id_of,
-    snapshot,
-    text_of,
-)
+from turnfold.formats.databases.tables import Row, at_of, json_value, row_line, rows_of, salvaging, session_id_of, snapshot
 from turnfold.formats.documents import tables_of, unreadable
+from turnfold.formats.fields import object_of, text_of
 
 COLUMNS = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint", "metadata"})
 _KEY = "WHERE thread_id = ? AND checkpoint_ns = ?"
@@ -102,11 +95,10 @@ def _document(connection: sqlite3.Connection, thread: Any, namespace: Any) -> Do
             if not lines:
                 facts = {"thread_id": thread, "checkpoint_ns": namespace, "native_id": native_id, "parent": parent}
                 lines.append(row_line("thread", facts | {"ts": object_of(checkpoint.value).get("ts")}))
+            writes = _writes(connection, thread, namespace, checkpoint.parent_id)
             if walk.first_child_of(checkpoint.parent_id):
-                lines += walk.writes_lines(
-                    checkpoint.parent_id, _writes(connection, thread, namespace, checkpoint.parent_id), is_last=False
-                )
-            lines += walk.lines(checkpoint)
+                lines += walk.writes_lines(checkpoint.parent_id, writes, checkpoint)
+            lines += walk.lines(checkpoint, writes)
     if not lines:
         if not damage:  # deleted meanwhile
             return None
@@ -114,7 +106,7 @@ def _document(connection: sqlite3.Connection, thread: Any, namespace: Any) -> Do
     settled = len(lines)
     with salvaging(damage, "writes"):
         for checkpoint_id in walk.leaves:
-            lines += walk.writes_lines(checkpoint_id, _writes(connection, thread, namespace, checkpoint_id), is_last=True)
+            lines += walk.writes_lines(checkpoint_id, _writes(connection, thread, namespace, checkpoint_id), None)
     lines += walk.final_lines()
     return Document(native_id=native_id, lines=[*lines, *damage], settled_count=settled)
 
@@ -129,7 +121,8 @@ def _checkpoints(connection: sqlite3.Connection, thread: Any, namespace: Any) ->
             value, problem = decode(kind, data), None
         except Unreadable as error:
             content = data if isinstance(data, bytes) else str(data).encode(errors="replace")
-            value, problem = None, unreadable(f"checkpoint {row.get('checkpoint_id')}", str(error), content)
+            name = f"checkpoint {row.get('checkpoint_id')}"
+            value, problem = None, unreadable(name, f"{name}: {error}", content)
         yield Checkpoint(text_of(row.get("checkpoint_id")), row.get("parent_checkpoint_id"), facts, value, problem)
 
 
@@ -146,12 +139,18 @@ def _metadata(kind: Any, data: Any) -> Any:
 
 def _writes(connection: sqlite3.Connection, thread: Any, namespace: Any, checkpoint_id: Any) -> list[Write]:
     """Return the pending writes of a checkpoint in LangGraph's order."""
-    statement = f"SELECT * FROM writes {_KEY} AND checkpoint_id = ? ORDER BY rowid"  # noqa: S608
+    if checkpoint_id is None:
+        return []
+    statement = f"SELECT * FROM writes {_KEY} AND checkpoint_id = ? ORDER BY idx"  # noqa: S608
     try:
         rows = list(rows_of(connection, statement, (thread, namespace, checkpoint_id)))
     except sqlite3.OperationalError:  # a file without that table
         return []
-    return [_write(row) for row in rows]
+    return [_write(row) for row in sorted(rows, key=_write_order)]
+
+
+def _write_order(row: Row) -> tuple[str, str]:
+    return text_of(row.get("task_path")), text_of(row.get("task_id"))
 
 
 def _write(row: Row) -> Write:

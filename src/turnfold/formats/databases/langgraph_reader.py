@@ -6,24 +6,24 @@ from typing import Any
 
 import msgspec
 
-from turnfold.codec.parts import take_out
 from turnfold.formats.base import Line, Place, Projected
 from turnfold.formats.databases.jsonplus import TYPE
-from turnfold.formats.databases.langchain import content_parts, message_of, usage_of
 from turnfold.formats.databases.langgraph_walk import fields_of
-from turnfold.formats.databases.rows import Handler, Parts, Row, RowReader, answers, at_of, list_of, name_of, object_of, text_of
+from turnfold.formats.databases.tables import Handler, Row, TableReader, at_of
+from turnfold.formats.fields import list_of, name_of, object_of, text_of
+from turnfold.formats.lists.langchain import LangChainShape
+from turnfold.formats.lists.shape import Place as ListPlace
 from turnfold.limits import STATE_VALUE_BYTES_MAX
 from turnfold.model.event import MAIN, Visibility
-from turnfold.model.message import Message
-from turnfold.model.parts import TextPart
 from turnfold.model.usage import NO_USAGE
 
 BRANCH_ID_CHARS = 18
 """Of a checkpoint's id, which begins with its time, in the name of the branch that it begins."""
 _encode = msgspec.json.Encoder().encode
+_shape = LangChainShape()
 
 
-class LangGraphReader(RowReader):
+class LangGraphReader(TableReader):
     """Projects one thread."""
 
     def handlers(self) -> dict[str, Handler]:
@@ -72,7 +72,7 @@ class LangGraphReader(RowReader):
         tips[branch] = checkpoint_id
         self.memory["tips"] = tips
         self.memory["current"] = branch
-        self.see(at_of(row.get("ts")))
+        self.seen_at(at_of(row.get("ts")))
         return out
 
     def _name(self, checkpoint_id: str, tips: dict[str, str]) -> str:
@@ -93,16 +93,13 @@ class LangGraphReader(RowReader):
             out.append(self.own("retract", data, branch=self._current))
         envelope: dict[str, Any] = {"branch": self._current, "meta": {"uuid": text_of(row.get("key"))}}
         fields = fields_of(row.get("message"))
-        if fields is None:
-            return [*out, self.event(line, "opaque", {"native_type": "message"}, **envelope)]
-        message = message_of(fields)
-        parts: Parts = []
-        for answer in answers(message):
-            answer.response = _response(answer.response, parts)
+        found = None if fields is None else _shape.said(fields, ListPlace())
+        if not found:
+            return [*out, self.unread(line, "message", **envelope)]
+        message, usage = found[0].message, found[0].usage if "replaces" not in row else NO_USAGE
         visibility: Visibility = "model" if message.role in {"system", "developer"} else "both"
-        usage = usage_of(fields) if "replaces" not in row else NO_USAGE
         turn = 1 if message.role == "user" and "replaces" not in row else 0
-        out.append(self.message(line, message, parts=parts, visibility=visibility, usage=usage, turn_count=turn, **envelope))
+        out.append(self.message(line, message, parts=found[0].parts, visibility=visibility, usage=usage, turn_count=turn, **envelope))
         return out
 
     def _removed(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
@@ -158,14 +155,3 @@ def _text(value: Any) -> str:
 def _storable(values: Row) -> Row:
     """Leave out what no state can hold; it stands in the kept line."""
     return {key: value for key, value in values.items() if name_of(key) is not None and len(_encode(value)) <= STATE_VALUE_BYTES_MAX}
-
-
-def _response(content: Any, out: Parts) -> Any:
-    """Return a tool's answer; one of blocks as parts, with long media out of line."""
-    if not isinstance(content, list):
-        return content
-    holder = Message("tool", content_parts(content))
-    if all(type(part) is TextPart for part in holder.parts) and not all(isinstance(block, dict) for block in content):
-        return content
-    out += take_out(holder)
-    return msgspec.to_builtins(holder.parts)

@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from turnfold.formats.databases.jsonplus import arguments_of
-from turnfold.formats.databases.langchain import role_of
-from turnfold.formats.databases.rows import Row, object_of, row_line, text_of
+from turnfold.formats.databases.tables import Row, row_line
+from turnfold.formats.fields import object_of, text_of
 
 VALUE_BYTES_MAX = 4096
 """Of a list in the state, encoded, that is said whole each time it grows."""
 SPECIAL = frozenset({"__error__", "__interrupt__", "__resume__", "__scheduled__"})
 """Channels of writes that no later checkpoint holds."""
+REMOVE_ALL = "__remove_all__"
+"""Id of a removal that means every message."""
+_KINDS = frozenset({"human", "ai", "system", "tool", "function", "chat", "developer"})
 _CONTROL = ("branch:", "__", "join:")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -64,11 +67,43 @@ def _digest(value: Any) -> bytes:
 def fields_of(value: Any) -> Row | None:
     """Return the fields of a LangChain message, or None for any other value."""
     fields = arguments_of(value)
-    return fields if fields is not None and role_of(fields) is not None else None
+    if fields is None or "content" not in fields:
+        return None
+    kind = text_of(fields.get("type"))
+    return fields if kind in _KINDS or kind.endswith("MessageChunk") else None
 
 
 def _holds_messages(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(fields_of(item) is not None for item in value)
+
+
+def _written(writes: list[Write]) -> Row:
+    """Return the last value that was written to each channel, a single one as a list."""
+    values = {text_of(write.row.get("channel")): write.value for write in writes if write.readable}
+    return {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+
+
+def _replayed(messages: list[_Message], writes: list[Write], channel: str) -> list[Any]:
+    """Return a channel's messages from its parent's and what was written: added, rewritten by id, or removed."""
+    items: list[Any] = list(messages)
+    for write in writes:
+        if not write.readable or write.row.get("channel") != channel:
+            continue
+        for value in write.value if isinstance(write.value, list) else [write.value]:
+            fields = arguments_of(value) or {}
+            name = fields.get("id")
+            place = next((index for index, item in enumerate(items) if name and _id_of(item) == name), None)
+            if fields.get("type") == "remove":
+                items = [] if name == REMOVE_ALL else [item for item in items if _id_of(item) != name]
+            elif place is not None:
+                items[place] = value
+            else:
+                items.append(value)
+    return items
+
+
+def _id_of(item: Any) -> Any:
+    return item.id if isinstance(item, _Message) else (arguments_of(item) or {}).get("id")
 
 
 class Walk:
@@ -87,8 +122,13 @@ class Walk:
         """Whether no successor of that checkpoint has been there yet."""
         return parent_id is not None and parent_id not in self._left and parent_id in self._states
 
-    def lines(self, checkpoint: Checkpoint) -> list[bytes]:
-        """Return a checkpoint's lines: messages, then state, then the checkpoint itself."""
+    def lines(self, checkpoint: Checkpoint, writes: list[Write]) -> list[bytes]:
+        """Return a checkpoint's lines: messages, then state, then the checkpoint itself.
+
+        Args:
+            checkpoint: The next one, by id.
+            writes: The pending writes of its parent, from which it was made.
+        """
         parent = self._parent(checkpoint.parent_id)
         if checkpoint.id not in self._children:
             self.leaves.append(checkpoint.id)
@@ -99,22 +139,25 @@ class Walk:
         values = object_of(checkpoint.value.get("channel_values"))
         versions = object_of(checkpoint.value.get("channel_versions"))
         state = _State(open_lists=dict(parent.open_lists))
-        self._choose_channel(values)
-        out = self._messages(checkpoint, parent, state, values.get(self._channel or ""))
+        self._choose_channel(values | _written(writes))
+        items = values.get(self._channel or "")
         if self._channel is not None and self._channel not in values and self._channel in versions:
-            state.messages = parent.messages  # kept as a delta, which this reader does not put together
+            items = _replayed(parent.messages, writes, self._channel)
+        out = self._messages(checkpoint, parent, state, items)
         control = self._channels(checkpoint, parent, state, values, out)
         out.append(row_line("checkpoints", self._row(checkpoint, parent, state, control)))
         self._keep(checkpoint.id, state)
         return out
 
-    def writes_lines(self, checkpoint_id: Any, writes: list[Write], *, is_last: bool) -> list[bytes]:
-        """Return the line of a checkpoint's pending writes, if it has any."""
+    def writes_lines(self, checkpoint_id: Any, writes: list[Write], successor: Checkpoint | None) -> list[bytes]:
+        """Return the line of a checkpoint's pending writes, if it has any; a value that its successor holds is left out."""
         if not writes:
             return []
         said = []
+        held = object_of(object_of(successor.value if successor is not None else None).get("channel_values")).keys() | {self._channel}
         for write in writes:
-            whole = is_last or not write.readable or write.row.get("channel") in SPECIAL
+            channel = text_of(write.row.get("channel"))
+            whole = successor is None or not write.readable or channel in SPECIAL or not (channel in held or channel.startswith(_CONTROL))
             said.append(write.row | ({"value": write.value} if whole else {}))
         return [row_line("writes", {"checkpoint_id": checkpoint_id, "writes": said})]
 
@@ -153,6 +196,10 @@ class Walk:
         gone = Counter(message.key for message in parent.messages)
         said: list[tuple[Row, str]] = []
         for index, item in enumerate(items):
+            if isinstance(item, _Message):  # of a channel that is kept as deltas: it is still there
+                state.messages.append(old.pop(item.id or item.digest, item))
+                gone.pop(item.key, None)
+                continue
             fields = fields_of(item)
             digest = _digest(item)
             name = text_of((fields or {}).get("id")) or None

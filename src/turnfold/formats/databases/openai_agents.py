@@ -17,26 +17,22 @@ from typing import Any, NamedTuple
 
 from turnfold.formats.base import Document, Find, Line, Place, Projected, Reader, SourceInfo
 from turnfold.formats.databases.database import DatabaseFormat, header_of
-from turnfold.formats.databases.rows import (
+from turnfold.formats.databases.tables import (
     Handler,
-    Parts,
     Row,
-    RowReader,
+    TableReader,
     answers,
     at_of,
-    count_of,
-    name_of,
-    object_of,
     quoted,
     row_line,
     rows_of,
     salvaging,
     session_id_of,
     snapshot,
-    text_of,
-    text_or_none,
 )
 from turnfold.formats.documents import line_of, tables_of
+from turnfold.formats.fields import count_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.media import Parts
 from turnfold.formats.responses import message_of, output_of
 from turnfold.model.event import MAIN, Visibility
 from turnfold.model.message import ROLES, Message
@@ -173,7 +169,7 @@ def _fork_line(branch: Any, copies: list[Row]) -> bytes:
     return row_line(STRUCTURE, {"branch_id": branch, "after_message_id": copies[-1]["message_id"], "rows": copies})
 
 
-class _Reader(RowReader):
+class _Reader(TableReader):
     """Projects one session."""
 
     def handlers(self) -> dict[str, Handler]:
@@ -198,10 +194,10 @@ class _Reader(RowReader):
         return [self.event(line, "settings", {"kind": "agent_sessions"})]
 
     def _updated(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
-        return [self.event(line, "settings", {"kind": "agent_sessions.updated"}, at=at_of(row.get("updated_at")) or self.at)]
+        return [self.event(line, "settings", {"kind": "agent_sessions.updated"}, at=at_of(row.get("updated_at")) or self.at_us)]
 
     def _item(self, line: Line, row: Row, whole: Row) -> list[Projected]:
-        self.see(at_of(row.get("created_at")))
+        self.seen_at(at_of(row.get("created_at")))
         structure = object_of(whole.get("structure"))
         branch = name_of(structure.get("branch_id")) or MAIN
         out: list[Projected] = []
@@ -213,9 +209,8 @@ class _Reader(RowReader):
         message = _message(item) if isinstance(item, dict) else None
         if message is None:
             problem = None if isinstance(item, dict) else "the item is no JSON object"
-            data: dict[str, Any] = {"native_type": text_or_none(object_of(item).get("type")) or MESSAGES}
-            kept = self.event(line, "opaque", data if problem is None else data | {"problem": problem}, **envelope)
-            return [*out, kept if problem is None else _with_problem(kept, problem)]
+            kind = text_or_none(object_of(item).get("type")) or MESSAGES
+            return [*out, self.unread(line, kind, problem, **envelope)]
         parts: Parts = []
         for answer in answers(message):
             answer.response = output_of(answer.response, parts)
@@ -238,15 +233,11 @@ class _Reader(RowReader):
         return self.own("branch.created", data, **envelope) if line is None else self.event(line, "branch.created", data, **envelope)
 
     def _usage(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
-        self.see(at_of(row.get("created_at")))
+        self.seen_at(at_of(row.get("created_at")))
         data = {name: row.get(name) for name in ("branch_id", "user_turn_number", "requests", "total_tokens")}
         branch = name_of(row.get("branch_id")) or MAIN
         known = branch in self.memory.get("branches", ())
         return [self.event(line, "usage", data, usage=_usage_of(row), branch=branch if known else MAIN)]
-
-
-def _with_problem(item: Projected, problem: str) -> Projected:
-    return Projected(item.event, item.parts, problem)
 
 
 def _message(item: dict[str, Any]) -> Message | None:

@@ -8,7 +8,8 @@ comes last. A row's ``time_updated`` says nothing that is not in it and is left 
 Of the folder's layout the session's file (``storage/session/<project>/<session>.json``) stands for the rest. A fork has no link to where it
 came from; a session that a tool started has its parent.
 
-Source: databases that OpenCode 1.18 wrote; the folder's layout as its migration reads it.
+Source: databases that OpenCode 1.18 wrote; the folder's layout as public descriptions and other readers of it have it (no program that writes
+it was at hand).
 """
 
 from __future__ import annotations
@@ -23,19 +24,10 @@ from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.opencode_lines import Source, document_of
 from turnfold.formats.databases.opencode_reader import OpenCodeReader
-from turnfold.formats.databases.rows import (
-    Row,
-    at_of,
-    name_of,
-    object_of,
-    rows_of,
-    salvaging,
-    session_id_of,
-    snapshot,
-    text_of,
-    text_or_none,
-)
-from turnfold.formats.documents import SQLITE_MAGIC, head_value, tables_of
+from turnfold.formats.databases.tables import Row, at_of, rows_of, salvaging, session_id_of, snapshot
+from turnfold.formats.documents import head_value, tables_of
+from turnfold.formats.fields import metadata_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lines import decode_line
 
 COLUMNS = {
@@ -72,7 +64,7 @@ class OpenCodeFormat(DatabaseFormat):
             version=text_or_none(row.get("version")),
             created_us=at_of(row.get("time_created")) or at_of(object_of(row.get("time")).get("created")),
             parent={"session_id": parent, "relation": "subagent"} if parent else None,
-            metadata={name: value for name, value in fields.items() if isinstance(value, str) and 0 < len(value) <= 4096},
+            metadata=metadata_of(fields),
         )
 
     def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> Reader:
@@ -81,8 +73,7 @@ class OpenCodeFormat(DatabaseFormat):
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the sessions of a database, the oldest first, or the one whose file it is."""
-        with path.open("rb") as file:
-            is_database = file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        is_database = read_head(path, len(SQLITE_MAGIC)) == SQLITE_MAGIC
         if not is_database:
             yield _from_folder(path)
             return

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from turnfold.formats.base import Document
-from turnfold.formats.databases.rows import Row, list_of, object_of, row_line, text_of
+from turnfold.formats.databases.tables import Row, row_line
+from turnfold.formats.fields import list_of, object_of, text_of
 
 HEADER_FIELDS = frozenset(
     {"id", "project_id", "projectID", "workspace_id", "parent_id", "parentID", "slug", "directory", "version", "time_created"},

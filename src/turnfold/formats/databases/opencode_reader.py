@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -10,31 +9,19 @@ import msgspec
 from turnfold.codec.parts import take_out
 from turnfold.formats.base import Line, Projected
 from turnfold.formats.databases.opencode_lines import parts_of
-from turnfold.formats.databases.rows import (
-    Handler,
-    Parts,
-    Row,
-    RowReader,
-    at_of,
-    count_of,
-    list_of,
-    microusd_of,
-    name_of,
-    object_of,
-    text_of,
-    text_or_none,
-)
+from turnfold.formats.databases.tables import Handler, Row, TableReader, at_of
+from turnfold.formats.fields import cost_of, count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.media import Parts, media, modality_of
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, UriPart
 from turnfold.model.usage import NO_USAGE, Usage
 
-_data_url = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*);base64,", re.ASCII)
 _FINISH = {"stop": "stop", "length": "length", "tool-calls": "tool_call", "content-filter": "content_filter", "error": "error"}
 _QUIET = frozenset({"step-start", "step-finish", "snapshot", "patch", "retry", "compaction", "agent"})
 """Parts that are no content of a message."""
 
 
-class OpenCodeReader(RowReader):
+class OpenCodeReader(TableReader):
     """Projects one session."""
 
     def handlers(self) -> dict[str, Handler]:
@@ -64,9 +51,9 @@ class OpenCodeReader(RowReader):
         title = text_or_none(row.get("title"))
         revert = object_of(row.get("revert")).get("messageID")
         data = {"kind": whole["table"], **({"reverted_to": revert} if isinstance(revert, str) else {})}
-        out = [self.event(line, "settings", data, at=at_of(row.get("time_updated")) or self.at)]
+        out = [self.event(line, "settings", data, at=at_of(row.get("time_updated")) or self.at_us)]
         if title is not None:
-            self.memory["titled"] = True
+            self.titled = True
             out.append(self.own("title", {"title": title}, visibility="ui"))
         return out
 
@@ -76,9 +63,8 @@ class OpenCodeReader(RowReader):
         data = row.get("data")
         if not isinstance(data, dict) or data.get("role") not in ("user", "assistant"):
             problem = "the message is no JSON object" if not isinstance(data, dict) else None
-            kept = self.event(line, "opaque", {"native_type": "message"} | ({"problem": problem} if problem else {}))
-            return [Projected(kept.event, kept.parts, problem)]
-        self.see(at_of(row.get("time_created")) or at_of(object_of(data.get("time")).get("created")))
+            return [self.unread(line, "message", problem)]
+        self.seen_at(at_of(row.get("time_created")) or at_of(object_of(data.get("time")).get("created")))
         name = name_of(row.get("id"))
         envelope: dict[str, Any] = {
             "meta": {"uuid": name or ""},
@@ -222,7 +208,7 @@ class OpenCodeReader(RowReader):
         part = ToolResultPart(
             text_of(row.get("callID")), response, True if failed else None, code if type(code) is int and abs(code) < 1 << 31 else None
         )
-        return [self.message(line, Message("tool", [part]), parts=parts, at=ended or self.at, meta={"uuid": text_of(row.get("id"))})]
+        return [self.message(line, Message("tool", [part]), parts=parts, at=ended or self.at_us, meta={"uuid": text_of(row.get("id"))})]
 
 
 def _error_text(error: Any) -> str:
@@ -231,13 +217,13 @@ def _error_text(error: Any) -> str:
 
 
 def _file(part: Row) -> Part:
-    mime_type, url, name = text_or_none(part.get("mime")), part["url"], text_or_none(part.get("filename"))
-    kind = text_of(mime_type).partition("/")[0]
-    modality = kind if kind in {"image", "audio", "video"} else "document"
-    match = _data_url.match(url)
-    if match is None:
-        return UriPart(modality, url, mime_type, ext={"filename": name} if name else {})
-    return BlobPart(modality, mime_type or match[1], url[match.end() :], filename=name)
+    mime_type, name = text_or_none(part.get("mime")), text_or_none(part.get("filename"))
+    made = media(modality_of(mime_type), part["url"])
+    if isinstance(made, BlobPart):
+        made.mime_type, made.filename = mime_type or made.mime_type, name
+    elif isinstance(made, UriPart):
+        made.mime_type, made.ext = mime_type, {"filename": name} if name else {}
+    return made
 
 
 def _usage_of(step: Row, model: str) -> Usage:
@@ -248,7 +234,7 @@ def _usage_of(step: Row, model: str) -> Usage:
     read_in, out, cost = (
         count_of(tokens.get("input")) + read + written,
         count_of(tokens.get("output")) + reasoning,
-        microusd_of(step.get("cost")),
+        cost_of(step.get("cost")),
     )
     if not read_in and not out and not cost:
         return NO_USAGE

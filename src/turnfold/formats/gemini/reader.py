@@ -175,7 +175,8 @@ class GeminiReader(RowReader):
             result = result_of(fields, out)
             if result is not None:
                 shown = fields.get("resultDisplay")
-                result.detail = shown if shown is not None and len(_encode(shown)) <= DETAIL_LINE_BYTES_MAX else None
+                if shown not in (None, result.response) and len(_encode(shown)) <= DETAIL_LINE_BYTES_MAX:
+                    result.detail = shown
                 answers.append(result)
                 written.answers = {**written.answers, call.id: checksum}
         made: list[Said] = []

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.documents import SQLITE_MAGIC, head_value, tables_of
+from turnfold.formats.documents import head_value, tables_of
 from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lexigram.stores import CHECKPOINT_KEY, SESSION_KEY, documents_of, found_in_database, found_in_json
 from turnfold.formats.lines import parse_at
 from turnfold.formats.placing import branch_event, checkpoint_event, place_id
@@ -44,8 +45,7 @@ class LexigramFormat:
         Raises:
             FormatError: The database cannot be read, or the file is not JSON.
         """
-        with path.open("rb") as file:
-            is_database = file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        is_database = read_head(path, len(SQLITE_MAGIC)) == SQLITE_MAGIC
         yield from documents_of(*(found_in_database(path) if is_database else found_in_json(path)))
 
     def covered(self, path: Path) -> Iterable[Path]:

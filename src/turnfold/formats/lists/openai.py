@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from turnfold.formats.fields import arguments_of, count_of, list_of, object_of, text_of, text_or_none
-from turnfold.formats.lists.shape import Items, Place, Said, at_of, response_of, texts_of
+from turnfold.formats.lists.shape import TIME_KEYS, Items, Place, Said, at_of, response_of, texts_of
 from turnfold.formats.responses import media_of
 from turnfold.model.message import Message
 from turnfold.model.parts import (
@@ -33,6 +33,8 @@ _KEYS = _ONLY_HERE | {
     *("role", "content", "name", "id", "annotations", "reasoning", "reasoning_details", "weight", "metadata", "created_at", "createdAt"),
     *("timestamp", "prefix", "cache_control"),
 }
+_SAID = _ONLY_HERE | {"role", "content", "name", "id", "reasoning", *TIME_KEYS}
+"""Fields that the message has in a place of its own; the others stand in ``ext``."""
 _ENVELOPE_KEYS = frozenset({"messages", "model", "tools", "tool_choice", "temperature", "thread_id", "id", "object", "created", "usage"})
 PLAIN = 0.5
 """How sure it is about a list in which nothing is of this API alone: just enough, so that whoever knows more wins."""
@@ -106,6 +108,7 @@ def _blocks(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(item: dict[str, Any], message: Message) -> Said:
+    message.ext = {key: value for key, value in item.items() if key not in _SAID and value not in (None, [], {})}
     return Said(message=message, at_us=at_of(item, item.get("metadata")))
 
 

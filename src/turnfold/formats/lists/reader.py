@@ -49,7 +49,7 @@ class ListReader:
             return [opaque(line, self._at, None, "an item that is no JSON object")]
         if HEADER in value:
             self._at = at_of(object_of(value.get(HEADER))) or self._at
-            return [opaque(line, self._at, "header")]
+            return [self._frame(line, "header")]
         if ENVELOPE in value:
             return self._envelope(line, object_of(value[ENVELOPE]))
         if UNREADABLE in value:
@@ -95,7 +95,7 @@ class ListReader:
     def _envelope(self, line: Line, fields: dict[str, Any]) -> list[Projected]:
         """Say what stands around the list; the line itself is kept by the first event."""
         facts = self._shape.envelope(fields)
-        made = [opaque(line, self._at, "envelope")]
+        made = [self._frame(line, "envelope")]
         system_prompt, title, state, usage = (facts.get(key) for key in ("system_prompt", "title", "state", "usage"))
         if system_prompt:
             made.append(self._note("session.updated", {"system_prompt": system_prompt}))
@@ -107,6 +107,13 @@ class ListReader:
         if usage:
             made.append(self._note("usage", {}, usage))
         return made
+
+    def _frame(self, line: Line, kind: str) -> Projected:
+        """What is around the items: kept whole as the line, and of no message."""
+        data = {"kind": kind}
+        source, parts = cut(line.data, data)
+        event = NewEvent(type="settings", data=data, at=self._at, visibility="none", message_count=0, turn_count=0, source=source)
+        return Projected(event, tuple(parts))
 
     def _note(self, kind: str, data: dict[str, Any], usage: Usage = NO_USAGE) -> Projected:
         return Projected(NewEvent(type=kind, data=data, at=self._at, visibility="ui", message_count=0, turn_count=0, usage=usage))

@@ -12,7 +12,7 @@ from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
 from turnfold.formats.documents import head_value, open_database, tables_of
 from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
-from turnfold.formats.heads import read_head
+from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lines import parse_at
 from turnfold.formats.placing import branch_event, checkpoint_event, place_id
 from turnfold.formats.records import RecordReader, header_of, read_record, small_facts
@@ -51,7 +51,7 @@ class SessionLinkerFormat:
             FormatError: The file is not JSON, or the database cannot be read.
         """
         links = list_of(read_record(path.with_name(LINKS))[0]) if path.with_name(LINKS).is_file() else []
-        if path.suffix != ".json" and _is_database(path):
+        if path.suffix != ".json" and read_head(path, len(SQLITE_MAGIC)) == SQLITE_MAGIC:
             yield from documents_of(_rows(path), links)
             return
         files = [path, *(place for place in self.covered(path) if place.name != LINKS)]
@@ -120,14 +120,6 @@ def _read(path: Path) -> Stored:
         return stored_from(path.stem, path.read_bytes())
     except OSError as error:
         return Stored(path.stem, None, f"cannot be read: {error.strerror or error}")
-
-
-def _is_database(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\x00"
-    except OSError:
-        return False
 
 
 def _rows(path: Path) -> list[Stored]:

@@ -15,7 +15,7 @@ from turnfold.formats.base import Document, Find, Line, Projected, Reader, Sourc
 from turnfold.formats.documents import head_value
 from turnfold.formats.fields import count_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import parse_at
-from turnfold.formats.records import RecordReader, header_of, object_line, read_record, record_line, short, small_facts
+from turnfold.formats.records import RecordReader, header_of, object_line, read_line, read_record, record_line, short, small_facts
 from turnfold.formats.strands.blocks import is_turn, message_of
 
 AGENT = "strands"
@@ -120,11 +120,12 @@ def _document(native_id: str, header: dict[str, Any], agent: _Agent | None, tail
 def _message_line(agent_id: str, number: int, path: Path) -> bytes:
     """A message's line. What a guardrail redacted is not carried on: the replacement alone is."""
     name = f"agent_{agent_id}/{path.name}"
-    value, problem, _ = read_record(path)
-    if problem is None and isinstance(value, dict) and value.get("redact_message") is not None:
+    read = read_record(path)
+    value = object_of(read[0])
+    if value.get("redact_message") is not None:
         rest = {key: item for key, item in value.items() if key not in {"message", "redact_message"}}
         return record_line("message", name, {**rest, "message": value["redact_message"]}, agent_id=agent_id, number=number, redacted=True)
-    return object_line("message", name, path, agent_id=agent_id, number=number)
+    return read_line("message", name, read, agent_id=agent_id, number=number)
 
 
 def _agents(folder: Path) -> list[_Agent]:

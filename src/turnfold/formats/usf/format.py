@@ -34,9 +34,9 @@ class UsfFormat:
     def sniff(self, path: Path, head: bytes) -> float:
         """Look for the document's fields; they are sorted as their writer sorts them, so a large one is known by its first."""
         if _begins.match(head):
-            return 0.95
+            return 1.0
         value = object_of(head_value(head))
-        return 0.95 if all(name in value for name in ("version", "framework_source", "messages", "working_memory")) else 0.0
+        return 1.0 if all(name in value for name in ("version", "framework_source", "messages", "working_memory")) else 0.0
 
     def documents(self, path: Path) -> Iterator[Document]:
         """Yield the one session of a document.

@@ -61,13 +61,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def usf_message(entry: ConversationEntry) -> dict[str, Any]:
     """Return an entry's message as a USF message."""
     assert entry.message is not None
-    message = entry.message
+    message = msgspec.structs.replace(entry.message, seq=0)
+    if message.usage == entry.usage:  # the event's, said again by whoever read it
+        message.usage = None
     role = message.role if message.role in USF_ROLES else {"developer": "system"}.get(message.role, "user")
     own = object_of(message.ext.get(METADATA))
     metadata = {**_openai_calls(message), **{key: value for key, value in own.items() if key != EXTENSION}}
     content = readable(message)
     extension = event_facts(entry)
-    if _read(role, content, metadata) != msgspec.structs.replace(message, seq=0):
+    if _read(role, content, metadata) != message:
         extension |= {"message": message_text(message), "content_hash": _hash(content)}
     if extension:
         metadata[EXTENSION] = extension
@@ -163,7 +165,7 @@ def event_facts(entry: ConversationEntry) -> dict[str, Any]:
         facts["turn"] = entry.is_turn
     if entry.visibility != "both":
         facts["visibility"] = entry.visibility
-    if entry.usage and entry.usage != entry.message.usage:
+    if entry.usage:
         facts["usage"] = msgspec.to_builtins(entry.usage)
     for name in ("actor", "run_id", "message_id"):
         if getattr(entry, name) is not None:

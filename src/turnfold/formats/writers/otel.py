@@ -18,7 +18,7 @@ import msgspec
 from turnfold.core.conversation import COMPACTION, CONTEXT, Conversation, ConversationEntry
 from turnfold.formats import loss
 from turnfold.formats.loss import LossReport
-from turnfold.formats.writers.turns import ORIGINS, messages_in
+from turnfold.formats.writers.turns import ORIGINS, count_extra, messages_in
 from turnfold.model.message import Message
 from turnfold.model.parts import AnyPart, CompactionPart, ReasoningPart, ToolResultPart
 from turnfold.model.usage import NO_USAGE
@@ -88,6 +88,7 @@ class _Writing:
         call = _Call()
         for entry in entries:
             for message in self._messages(entry):
+                count_extra(message, self._losses, entry.seq)
                 if message.role == "assistant":
                     call.answered.append((entry, message))
                     continue
@@ -112,7 +113,7 @@ class _Writing:
         native = ORIGINS.get(str((self._conversation.info.native or {}).get("format")))
         instructions = [part for _, message in call.asked if message.role in _INSTRUCTIONS for part in self._parts(message, said[0][0])]
         asked = [self._message(message, entry) for entry, message in call.asked if message.role not in _INSTRUCTIONS]
-        answered = [self._output(message, entry) for entry, message in call.answered]
+        answered = [self._output(call.answered)] if call.answered else []
         reasons = [message["finish_reason"] for message in answered]
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
@@ -150,10 +151,13 @@ class _Writing:
         out: dict[str, Any] = {"role": message.role, "parts": self._parts(message, entry)}
         return {**out, "name": message.name} if message.name else out
 
-    def _output(self, message: Message, entry: ConversationEntry) -> dict[str, Any]:
-        calls = any(part.type == "tool_call" for part in message.parts)
-        reason = message.finish_reason or ("tool_call" if calls else "stop")
-        return {**self._message(message, entry), "finish_reason": _FINISH.get(reason, reason)}
+    def _output(self, answered: list[tuple[ConversationEntry, Message]]) -> dict[str, Any]:
+        """One message for the whole answer: the conventions let no answer be split, as sources do."""
+        parts = [part for entry, message in answered for part in self._parts(message, entry)]
+        said = next((message.finish_reason for _, message in reversed(answered) if message.finish_reason), None)
+        reason = said or ("tool_call" if any(part["type"] == "tool_call" for part in parts) else "stop")
+        name = answered[0][1].name
+        return {"role": "assistant", "parts": parts, **({"name": name} if name else {}), "finish_reason": _FINISH.get(reason, reason)}
 
     def _parts(self, message: Message, entry: ConversationEntry) -> list[dict[str, Any]]:
         return [self._part(part, entry.seq) for part in message.parts]

@@ -93,6 +93,7 @@ class _Gathering:
         self._waiting: dict[str, list[tuple[Turn, str]]] = {}
 
     def add(self, message: Message, entry: ConversationEntry) -> None:
+        count_extra(message, self._losses, entry.seq)
         results: list[ToolResultPart] = [part for part in message.parts if type(part) is ToolResultPart]
         others: list[AnyPart] = [part for part in message.parts if type(part) is not ToolResultPart]
         if message.role == "assistant":
@@ -180,6 +181,18 @@ def _decoded(native: Any) -> Message | None:
         return decode_message(_encode(native))
     except msgspec.MsgspecError:
         return None
+
+
+WRITTEN_EXTRA = frozenset({"detail", "filename"})
+"""Fields in ``ext`` that the writers know."""
+
+
+def count_extra(message: Message, losses: LossReport, seq: int) -> None:
+    """Count what a message and its parts have in ``ext``."""
+    for one in (message, *message.parts):
+        extra = one.get("ext") if isinstance(one, dict) else one.ext
+        if extra and not WRITTEN_EXTRA.issuperset(extra):
+            losses.add(loss.EXTRA_FIELDS, seq)
 
 
 def provider_of(part: ReasoningPart | None, turn: Turn, info: SessionInfo) -> str | None:

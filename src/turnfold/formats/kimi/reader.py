@@ -9,44 +9,25 @@ Source: the record types of Kimi Code (MIT), protocol 1.4, and the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from turnfold.formats.base import Find, Line, Projected, SourceInfo
-from turnfold.formats.documents import head_value
-from turnfold.formats.fields import (
-    arguments_of,
-    at_ms,
-    count_of,
-    list_of,
-    metadata_of,
-    name_of,
-    object_of,
-    some,
-    stem_of,
-    text_of,
-    text_or_none,
-)
-from turnfold.formats.lines import decode_line, opaque
-from turnfold.formats.media import Parts, media, response_of
-from turnfold.formats.places import oldest_first
+from turnfold.formats.base import Line, Projected, SourceInfo
+from turnfold.formats.fields import at_ms, count_of, list_of, name_of, object_of, some, text_of, text_or_none
+from turnfold.formats.kimi.parts import content_of, function_call, part_of, usage_of
+from turnfold.formats.lines import opaque
+from turnfold.formats.media import Parts, response_of
 from turnfold.formats.rows import Native, RowReader, native, said, told
 from turnfold.model.event import Visibility
 from turnfold.model.message import ROLES, Message
-from turnfold.model.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
-from turnfold.model.usage import NO_USAGE, Usage
+from turnfold.model.parts import Part, ToolCallPart, ToolResultPart
+from turnfold.model.usage import NO_USAGE
 
-NAME = "kimi"
-DESCRIBE_LINES_MAX = 20
 OPEN_STEPS_MAX = 16
 """Steps whose further parts are recognised."""
 KEPT_TURNS_MAX = 500
 """Prompts that a compaction is remembered to keep."""
 KEPT_TAIL_MAX = 200
 """Messages of late that a compaction of old is remembered to keep."""
-MAIN_AGENT = "main"
 _FINISH_REASONS = {"end_turn": "stop", "completed": "stop", "tool_use": "tool_call", "max_tokens": "length", "truncated": "length"}
 _FINISH_REASONS |= {"filtered": "content_filter", "error": "error"}
 _SETTINGS = (
@@ -77,74 +58,13 @@ _NATIVE: Native = {
 }
 
 
-class KimiFormat:
-    """See ``formats.base.Format``."""
-
-    name = NAME
-
-    def sniff(self, path: Path, head: bytes) -> float:
-        """Look at the first line: the protocol's, or another record with a time."""
-        value = object_of(head_value(head))
-        kind = text_of(value.get("type"))
-        if kind == "metadata" and isinstance(value.get("protocol_version"), str) and "created_at" in value:
-            return 1.0
-        own = kind.startswith(("context.append_", "turn.", "llm.", "full_compaction.")) or kind in {"config.update", "usage.record"}
-        return 0.8 if own and type(value.get("time")) is int else 0.0
-
-    def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
-        """Read the protocol's version and the model; the folders name session and agent."""
-        facts: dict[str, Any] = {}
-        created: int | None = None
-        for data in islice(head, DESCRIBE_LINES_MAX):
-            fields = object_of(decode_line(data)[0])
-            created = created or at_ms(fields.get("created_at")) or at_ms(fields.get("time"))
-            found = {"protocol_version": fields.get("protocol_version"), "model": fields.get("modelAlias")}
-            facts = {**metadata_of(found), **facts}
-        session_id, agent = _place(path)
-        parent = None
-        if agent != MAIN_AGENT:
-            parent = {"session_id": session_id, "relation": "subagent"}
-            session_id = f"{session_id}/subagents/{agent}"
-        return SourceInfo(native_id=session_id, agent=NAME, created_us=created, parent=parent, metadata=facts)
-
-    def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> KimiReader:
-        """Return a reader; nothing is ever looked up."""
-        return KimiReader(state)
-
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield main and subagents' files of ``$KIMI_CODE_HOME`` or ``~/.kimi-code``, oldest first."""
-        yield from oldest_first(path for folder in self.folders(home, environ) for path in folder.glob("*/*/agents/*/wire.jsonl"))
-
-    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
-        """Return the folder of sessions."""
-        root = Path(environ["KIMI_CODE_HOME"]) if environ.get("KIMI_CODE_HOME") else home / ".kimi-code"
-        return [root / "sessions"]
-
-    def companions(self, path: Path) -> list[Path]:
-        """Subagents' files of a main file."""
-        if path.name != "wire.jsonl" or path.parent.name != MAIN_AGENT or path.parent.parent.name != "agents":
-            return []
-        return [other for other in sorted(path.parent.parent.glob("*/wire.jsonl")) if other != path]
-
-    def export_name(self, session_id: str) -> str:
-        """``<session>/agents/<agent>/wire.jsonl``, as under a project's folder."""
-        own, _, agent = session_id.partition("/subagents/")
-        return f"{stem_of(own)}/agents/{stem_of(agent) if agent else MAIN_AGENT}/wire.jsonl"
-
-
-def _place(path: Path) -> tuple[str, str]:
-    """Return the session's and the agent's id."""
-    if path.name == "wire.jsonl" and path.parent.parent.name == "agents":
-        return name_of(path.parents[2].name) or NAME, name_of(path.parent.name) or MAIN_AGENT
-    return name_of(path.stem) or NAME, MAIN_AGENT
-
-
 class KimiReader(RowReader):
     """Reader of one file."""
 
-    def __init__(self, state: dict[str, Any] | None) -> None:
+    def __init__(self, info: SourceInfo, state: dict[str, Any] | None) -> None:
         """Begin at the file's start, or go on from ``state``."""
         super().__init__(state)
+        self.titled = self.titled or info.title is not None
         state = state or {}
         self._model: str = state.get("model", "")
         self._alias: str = state.get("alias", "")
@@ -207,10 +127,10 @@ class KimiReader(RowReader):
             return opaque(line, self.at_us, "context.append_message")
         origin = object_of(item.get("origin"))
         out: Parts = []
-        parts = _content(item.get("content"))
+        parts = content_of(item.get("content"))
         if role == "tool":
             parts = [ToolResultPart(text_of(item.get("toolCallId")), response_of(parts, out))]
-        message = Message(role, [*parts, *(_function_call(call) for call in list_of(item.get("toolCalls")))])
+        message = Message(role, [*parts, *(function_call(call) for call in list_of(item.get("toolCalls")))])
         if role == "assistant":
             message.model = self._model or None
         typed = role == "user" and (origin.get("kind", "user") == "user" or origin.get("trigger") == "user-slash")
@@ -263,7 +183,7 @@ class KimiReader(RowReader):
         return said(line, message, at=self.at_us, message_id=step, message_count=int(first), run_id=run, meta=meta)
 
     def _part(self, line: Line, event: dict[str, Any], seq: int) -> Projected:
-        return self._of_step(line, event, _block(event.get("part")), seq)
+        return self._of_step(line, event, part_of(event.get("part")), seq)
 
     def _call(self, line: Line, event: dict[str, Any], seq: int) -> Projected:
         part = ToolCallPart(text_of(event.get("toolCallId")), text_of(event.get("name")), event.get("args"))
@@ -274,7 +194,7 @@ class KimiReader(RowReader):
         result = object_of(event.get("result"))
         out: Parts = []
         output = result.get("output")
-        response = response_of(_content(output), out) if isinstance(output, str | list) else output
+        response = response_of(content_of(output), out) if isinstance(output, str | list) else output
         part = ToolResultPart(text_of(event.get("toolCallId")), response)
         if isinstance(result.get("isError"), bool):
             part.is_error = result["isError"]
@@ -284,7 +204,7 @@ class KimiReader(RowReader):
 
     def _step_end(self, line: Line, event: dict[str, Any], _seq: int) -> Projected:
         """The end of a step: why it ended and what it used, as a last piece of its message."""
-        step, usage = name_of(event.get("uuid")), _usage(event.get("usage"), self._model)
+        step, usage = name_of(event.get("uuid")), usage_of(event.get("usage"), self._model)
         self._told = list(usage.numbers()) if usage else None
         if step is None or self._steps.get(step, -1) is not None:  # the model said nothing
             return native(line, "usage", "step.end", event, at=self.at_us, visibility="none", usage=usage)
@@ -300,7 +220,7 @@ class KimiReader(RowReader):
     def _usage_record(self, line: Line, record: dict[str, Any], _seq: int) -> Projected:
         """A step's usage once more, or that of a compaction."""
         model = text_of(record.get("model"))
-        usage = _usage(record.get("usage"), self._model if model == self._alias else model)
+        usage = usage_of(record.get("usage"), self._model if model == self._alias else model)
         if list(usage.numbers()) == self._told:
             usage = NO_USAGE
         self._told = None
@@ -344,42 +264,3 @@ class KimiReader(RowReader):
         if turns:
             self._turns = self._turns[:-turns]
         return told(line, "rollback", {"turns": turns}, at=self.at_us)
-
-
-def _usage(value: Any, model: str) -> Usage:
-    """Return a native usage: its input is split into what was read from the cache, written to it, and the rest."""
-    fields = object_of(value)
-    read, written = count_of(fields.get("inputCacheRead")), count_of(fields.get("inputCacheCreation"))
-    total = count_of(fields.get("inputOther")) + read + written
-    usage = Usage(total, count_of(fields.get("output")), read, written, model=model)
-    return usage or NO_USAGE
-
-
-def _content(content: Any) -> list[Part]:
-    if isinstance(content, str):
-        return [TextPart(content)] if content else []
-    return [_block(block) for block in list_of(content)]
-
-
-def _block(block: Any) -> Part:
-    fields = object_of(block)
-    kind = text_of(fields.get("type"))
-    if kind == "text" and isinstance(fields.get("text"), str):
-        return TextPart(fields["text"])
-    if kind == "think" and isinstance(fields.get("think"), str):
-        return ReasoningPart(fields["think"], encrypted=text_or_none(fields.get("encrypted")), provider="moonshot")
-    modality, _, rest = kind.partition("_")
-    if rest == "url":
-        holder = object_of(fields.get(f"{modality}Url") or fields.get(kind))
-        if isinstance(holder.get("url"), str):
-            return media(modality, holder["url"], some({"id": text_or_none(holder.get("id"))}))
-    return OpaquePart(block)
-
-
-def _function_call(call: Any) -> Part:
-    fields = object_of(call)
-    inner = object_of(fields.get("function")) or fields
-    if not isinstance(fields.get("id"), str) or not isinstance(inner.get("name"), str):
-        return OpaquePart(call)
-    arguments, raw = arguments_of(inner.get("arguments"))
-    return ToolCallPart(fields["id"], inner["name"], arguments, arguments_raw=raw)

@@ -10,46 +10,28 @@ Source: the event types that the Copilot SDK publishes, and the corpus.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from turnfold.codec.parts import take_out
-from turnfold.formats.base import Find, Line, Projected, SourceInfo
-from turnfold.formats.documents import head_value
-from turnfold.formats.fields import (
-    arguments_of,
-    count_of,
-    list_of,
-    metadata_of,
-    name_of,
-    object_of,
-    some,
-    stem_of,
-    text_of,
-    text_or_none,
-)
-from turnfold.formats.lines import decode_line, opaque, parse_at
-from turnfold.formats.media import Parts, modality_of, response_of
-from turnfold.formats.places import oldest_first
+from turnfold.formats.base import Line, Projected
+from turnfold.formats.copilot.parts import attachment, binary, call, exit_code, provider_of, texts
+from turnfold.formats.copilot.usage import Meter
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, some, text_of, text_or_none
+from turnfold.formats.lines import opaque, parse_at
+from turnfold.formats.media import Parts, response_of
 from turnfold.formats.rows import DETAIL_LINE_BYTES_MAX, Native, RowReader, native, said, told
 from turnfold.model.event import MAIN
 from turnfold.model.message import Message
-from turnfold.model.parts import BlobPart, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, UriPart
-from turnfold.model.usage import NO_USAGE, Usage
+from turnfold.model.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from turnfold.model.usage import NO_USAGE
 
-NAME = "copilot"
-DESCRIBE_LINES_MAX = 20
 SIDES_MAX = 200
 """Subagents whose branches are told apart."""
 OPEN_MESSAGES_MAX = 16
 """Messages whose further pieces are recognised."""
 _side_name = re.compile(r"[^A-Za-z0-9]")
-_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
-_TYPE = re.compile(r"(session|user|assistant|tool|tool_search|hook|system|subagent|skill|permission|external_tool)\.[\w.]+|abort", re.ASCII)
 _NATIVE: Native = {
     "session.start": ("settings", "none"),
     "session.resume": ("settings", "none"),
@@ -93,72 +75,6 @@ _NATIVE: Native = {
 }
 
 
-class CopilotFormat:
-    """See ``formats.base.Format``."""
-
-    name = NAME
-
-    def sniff(self, path: Path, head: bytes) -> float:
-        """Look at the first line's envelope."""
-        value = object_of(head_value(head))
-        kind = text_of(value.get("type"))
-        if not isinstance(value.get("data"), dict) or "id" not in value or "parentId" not in value:
-            return 0.0
-        if kind == "session.start":
-            return 1.0 if "sessionId" in value["data"] else 0.8
-        return 0.8 if _TYPE.fullmatch(kind) and isinstance(value.get("timestamp"), str) else 0.0
-
-    def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
-        """Read the first ``session.start``; without one the folder's name is the session's."""
-        start: dict[str, Any] = {}
-        created: int | None = None
-        for data in islice(head, DESCRIBE_LINES_MAX):
-            fields = object_of(decode_line(data)[0])
-            created = created or parse_at(fields.get("timestamp"))
-            if fields.get("type") == "session.start":
-                start = object_of(fields.get("data"))
-                break
-        place = object_of(start.get("context"))
-        facts = {
-            "cwd": place.get("cwd"),
-            "git_branch": place.get("branch"),
-            "git_commit": place.get("headCommit"),
-            "repository": place.get("repository"),
-            "model": start.get("selectedModel"),
-            "version": start.get("copilotVersion"),
-        }
-        return SourceInfo(
-            native_id=name_of(start.get("sessionId")) or _id_from(path),
-            agent=NAME,
-            version=text_or_none(start.get("copilotVersion")),
-            created_us=parse_at(start.get("startTime")) or created,
-            metadata=metadata_of(facts),
-        )
-
-    def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> CopilotReader:
-        """Return a reader; nothing is ever looked up."""
-        return CopilotReader(state)
-
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield the sessions of ``$COPILOT_HOME`` or ``~/.copilot``, and those of old (one file per session), oldest first."""
-        yield from oldest_first(
-            path for folder in self.folders(home, environ) for name in ("*/events.jsonl", "*.jsonl") for path in folder.glob(name)
-        )
-
-    def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
-        """Return the folder of sessions."""
-        root = Path(environ["COPILOT_HOME"]) if environ.get("COPILOT_HOME") else home / ".copilot"
-        return [root / "session-state"]
-
-    def companions(self, path: Path) -> list[Path]:
-        """One session is one file."""
-        return []
-
-    def export_name(self, session_id: str) -> str:
-        """``<session>/events.jsonl``, as under ``session-state``."""
-        return f"{stem_of(session_id)}/events.jsonl"
-
-
 class CopilotReader(RowReader):
     """Reader of one file."""
 
@@ -170,7 +86,7 @@ class CopilotReader(RowReader):
         self._sides: dict[str, str] = dict(state.get("sides", {}))
         self._open: list[str] = list(state.get("open", ()))
         self._thought: str = state.get("thought", "")
-        self._meter = _Meter(state.get("meter", {}))
+        self._meter = Meter(state.get("meter", {}))
         self._special = {
             "system.message": self._system,
             "system.notification": self._notification,
@@ -244,17 +160,17 @@ class CopilotReader(RowReader):
         role, content = text_of(data.get("role")), data.get("content")
         if role != "developer" and isinstance(content, str) and not fields["branch"]:
             return [told(line, "session.updated", {"system_prompt": content}, visibility="none", **fields)]
-        message = Message(role if role == "developer" else "system", _texts(content), name_of(data.get("name")))
+        message = Message(role if role == "developer" else "system", texts(content), name_of(data.get("name")))
         return [said(line, message, visibility="model", **fields)]
 
     def _notification(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
         """What the CLI tells the model by itself, e.g. that a subagent is done."""
-        message = Message("user", _texts(data.get("content")), synthetic=True, ext=some({"kind": data.get("kind")}))
+        message = Message("user", texts(data.get("content")), synthetic=True, ext=some({"kind": data.get("kind")}))
         return [said(line, message, visibility="model", **fields)]
 
     def _user(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
-        message = Message("user", _texts(data.get("content")))
-        message.parts += [_attachment(item) for item in list_of(data.get("attachments"))]
+        message = Message("user", texts(data.get("content")))
+        message.parts += [attachment(item) for item in list_of(data.get("attachments"))]
         source = data.get("source")
         typed = source in (None, "", "user") and data.get("isAutopilotContinuation") is not True and not fields["branch"]
         if not typed:
@@ -266,8 +182,8 @@ class CopilotReader(RowReader):
     def _assistant(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
         native_id = name_of(data.get("messageId"))
         model = text_or_none(data.get("model")) or self._model or None
-        parts: list[Part] = [*self._thinking(data, model), *_texts(data.get("content"))]
-        parts += [_call(item) for item in list_of(data.get("toolRequests"))]
+        parts: list[Part] = [*self._thinking(data, model), *texts(data.get("content"))]
+        parts += [call(item) for item in list_of(data.get("toolRequests"))]
         if data.get("serverTools") is not None:
             parts.append(OpaquePart({"serverTools": data["serverTools"]}))
         message = Message("assistant", parts, model=model, phase=text_or_none(data.get("phase")), native_id=native_id)
@@ -291,13 +207,13 @@ class CopilotReader(RowReader):
         self._thought = ""
         if not (text or sealed or blocks):
             return []
-        provider = text_or_none(blocks.get("provider")) or _provider(model)
+        provider = text_or_none(blocks.get("provider")) or provider_of(model)
         return [ReasoningPart(text, encrypted=sealed, provider=provider, model=model, ext=some({"blocks": blocks.get("blocks")}))]
 
     def _reasoning(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
         """A thought in an event of its own: the message after it may repeat it."""
         self._thought = text_of(data.get("content"))
-        part = ReasoningPart(self._thought, provider=_provider(self._model), id=text_or_none(data.get("reasoningId")))
+        part = ReasoningPart(self._thought, provider=provider_of(self._model), id=text_or_none(data.get("reasoningId")))
         return [said(line, Message("assistant", [part], model=self._model or None), **fields)]
 
     def _user_call(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
@@ -310,8 +226,8 @@ class CopilotReader(RowReader):
         out: Parts = []
         content = result.get("content") if isinstance(result.get("content"), str) else text_of(error.get("message"))
         parts: list[Part] = [TextPart(content)] if content else []
-        parts += [_binary(item) for item in list_of(result.get("binaryResultsForLlm"))]
-        part = ToolResultPart(text_of(data.get("toolCallId")), response_of(parts, out), exit_code=_exit_code(data, result))
+        parts += [binary(item) for item in list_of(result.get("binaryResultsForLlm"))]
+        part = ToolResultPart(text_of(data.get("toolCallId")), response_of(parts, out), exit_code=exit_code(data, result))
         if isinstance(data.get("success"), bool):
             part.is_error = not data["success"]
         detail = some(
@@ -345,7 +261,7 @@ class CopilotReader(RowReader):
 
     def _asset(self, line: Line, data: dict[str, Any], fields: dict[str, Any], _seq: int) -> list[Projected]:
         """Media that messages refer to by ``assetId``."""
-        message = Message("user", [_binary(data)], synthetic=True, ext=some({"asset_id": name_of(data.get("assetId"))}))
+        message = Message("user", [binary(data)], synthetic=True, ext=some({"asset_id": name_of(data.get("assetId"))}))
         out = take_out(message)
         return [told(line, "context", msgspec.to_builtins(message), out, visibility="ui", **fields)]
 
@@ -358,114 +274,3 @@ class CopilotReader(RowReader):
             for usage in used[1:]
         ]
         return [first, *more]
-
-
-class _Meter:
-    """What each model used: messages tell their output as it comes, the end of a process tells all of it once more."""
-
-    def __init__(self, state: dict[str, Any]) -> None:
-        self._told: dict[str, int] = dict(state.get("told", {}))
-        self._totals: dict[str, list[int]] = dict(state.get("totals", {}))
-
-    def state(self) -> dict[str, Any]:
-        return {"told": self._told, "totals": self._totals}
-
-    def message(self, model: str, output: int) -> Usage:
-        """Return what a message adds."""
-        if not output:
-            return NO_USAGE
-        self._told[model] = self._told.get(model, 0) + output
-        return Usage(output_tokens=output, model=model)
-
-    def shutdown(self, metrics: dict[str, Any]) -> list[Usage]:
-        """Return what is new in the totals of a process that ended, by model.
-
-        A resumed session's totals may begin anew or go on; those that go on hold the last totals and everything told since.
-        """
-        out: list[Usage] = []
-        for model, numbers in metrics.items():
-            total = _numbers(object_of(object_of(numbers).get("usage")))
-            before, told_since = self._totals.get(model, [0] * 5), self._told.get(model, 0)
-            step = [now - then for now, then in zip(total, before, strict=True)]
-            if min(step) < 0 or step[1] < told_since:
-                step = total
-            self._totals[model], self._told[model] = total, 0
-            step[1] = max(step[1] - told_since, 0)
-            usage = Usage(step[0], step[1], step[2], step[3], step[4], model=model)
-            if usage:
-                out.append(usage)
-        return out
-
-
-def _numbers(native_usage: dict[str, Any]) -> list[int]:
-    """Return input, output, cache read, cache written and reasoning; input holds the cached tokens, whoever the provider is."""
-    read, written = count_of(native_usage.get("cacheReadTokens")), count_of(native_usage.get("cacheWriteTokens"))
-    total = count_of(native_usage.get("inputTokens"))
-    if total < read + written:
-        total += read + written
-    return [total, count_of(native_usage.get("outputTokens")), read, written, count_of(native_usage.get("reasoningTokens"))]
-
-
-def _texts(content: Any) -> list[Part]:
-    return [TextPart(content)] if isinstance(content, str) and content else []
-
-
-def _provider(model: str | None) -> str | None:
-    """Who may read a model's sealed reasoning; Copilot does not say it itself."""
-    return next((provider for begin, provider in _PROVIDERS.items() if (model or "").startswith(begin)), None)
-
-
-_PROVIDERS = {"gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "claude": "anthropic", "gemini": "google"}
-
-
-def _call(item: Any) -> Part:
-    fields = object_of(item)
-    if not isinstance(fields.get("toolCallId"), str) or not isinstance(fields.get("name"), str):
-        return OpaquePart(item)
-    arguments, raw = arguments_of(fields.get("arguments"))
-    kind = "text" if fields.get("type") == "custom" and arguments is None else "json"
-    if kind == "text":
-        arguments, raw = fields.get("arguments"), None
-    part = ToolCallPart(fields["toolCallId"], fields["name"], arguments, text_or_none(fields.get("mcpServerName")), raw, kind)
-    part.caller = fields.get("caller")
-    part.ext = some({"intention": text_or_none(fields.get("intentionSummary"))})
-    return part
-
-
-def _attachment(item: Any) -> Part:
-    """Return a file as its path, media as they are, and anything else (a selection, something on GitHub) in its own form."""
-    fields = object_of(item)
-    kind, path = fields.get("type"), fields.get("path")
-    if kind == "blob":
-        return _binary(item)
-    if kind != "file" or not isinstance(path, str):
-        return OpaquePart(item)
-    modality = modality_of(fields.get("mimeType"))
-    if modality == "document" and Path(path).suffix.lower() in _IMAGES:
-        modality = "image"
-    rest = {name: fields.get(name) for name in ("displayName", "lineRange", "assetId")}
-    return UriPart(modality, path, text_or_none(fields.get("mimeType")), ext=some(rest))
-
-
-def _binary(item: Any) -> Part:
-    fields = object_of(item)
-    mime_type = text_or_none(fields.get("mimeType"))
-    if isinstance(fields.get("data"), str) and fields["data"]:
-        name = text_or_none(fields.get("displayName"))
-        return BlobPart(modality_of(mime_type), mime_type, fields["data"], filename=name)
-    if isinstance(fields.get("assetId"), str):
-        return UriPart(modality_of(mime_type), f"asset:{fields['assetId']}", mime_type)
-    return OpaquePart(item)
-
-
-def _exit_code(data: dict[str, Any], result: dict[str, Any]) -> int | None:
-    for fields in (data.get("shellExecution"), *list_of(result.get("contents"))):
-        code = object_of(fields).get("exitCode")
-        if type(code) is int and abs(code) < 1 << 53:
-            return code
-    return None
-
-
-def _id_from(path: Path) -> str:
-    own = path.parent.name if path.name == "events.jsonl" else path.stem
-    return name_of(own) or NAME

@@ -16,18 +16,17 @@ from typing import Any
 
 import msgspec
 
-from turnfold.codec.parts import take_out
-from turnfold.codec.residual import cut
 from turnfold.errors import FormatError
 from turnfold.formats.base import Find, Line, Projected, SourceInfo
-from turnfold.formats.documents import DATABASE_ERRORS, UNREADABLE, line_of, open_database, unreadable
-from turnfold.formats.lines import PROBLEM_CHARS_MAX, blank, decode_line, opaque, parse_at, title_of
-from turnfold.limits import NAME_BYTES_MAX, SESSION_ID_BYTES_MAX
-from turnfold.model.event import NewEvent
+from turnfold.formats.documents import DATABASE_ERRORS, line_of, open_database, unreadable
+from turnfold.formats.fields import text_of
+from turnfold.formats.lines import decode_line, opaque, parse_at
+from turnfold.formats.media import Parts
+from turnfold.formats.rows import RowReader, said, told
+from turnfold.limits import SESSION_ID_BYTES_MAX
 from turnfold.model.message import Message
 from turnfold.model.parts import ToolResultPart
 
-Parts = list[tuple[str, bytes]]
 Row = dict[str, Any]
 TOKEN_BYTES = 4
 """Bytes of payload per token in the stored estimate, as for appended messages."""
@@ -36,6 +35,7 @@ ID_ROOM_BYTES = 300
 AT_S_MAX = 1 << 35
 """A time in seconds beyond this is one in milliseconds, and so on."""
 _encode = msgspec.json.Encoder().encode
+_replace = msgspec.structs.replace
 
 
 # ---- from a database ---------------------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def salvaging(lines: list[bytes], what: str) -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as error:
-        lines.append(unreadable(what, f"the rest could not be read: {error}"))
+        lines.append(unreadable(what, f"{what}: the rest could not be read: {error}"))
 
 
 def quoted(name: str) -> str:
@@ -122,41 +122,6 @@ def session_id_of(value: Any) -> str:
 # ---- fields ------------------------------------------------------------------------------------------------------------------------------
 
 
-def text_of(value: Any) -> str:
-    """Return the value if it is text, else an empty string."""
-    return value if isinstance(value, str) else ""
-
-
-def text_or_none(value: Any) -> str | None:
-    """Return the value if it is non-empty text."""
-    return value if isinstance(value, str) and value else None
-
-
-def name_of(value: Any) -> str | None:
-    """Return the value if it can stand in an envelope field."""
-    return value if isinstance(value, str) and value and len(value.encode(errors="replace")) <= NAME_BYTES_MAX else None
-
-
-def object_of(value: Any) -> dict[str, Any]:
-    """Return the value if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def list_of(value: Any) -> list[Any]:
-    """Return the value if it is a JSON array, else an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def count_of(value: Any) -> int:
-    """Return the value if it is a count that every store can hold, else 0."""
-    return value if type(value) is int and 0 <= value < 1 << 53 else 0
-
-
-def microusd_of(value: Any) -> int:
-    """Return a cost in dollars as millionths of one."""
-    return round(value * 1_000_000) if type(value) in {int, float} and 0 <= value < 1e9 else 0
-
-
 def at_of(value: Any) -> int | None:
     """Return a time in microseconds: RFC 3339 or SQL text, or a number of seconds, milliseconds or microseconds since the epoch."""
     if isinstance(value, str):
@@ -168,24 +133,22 @@ def at_of(value: Any) -> int | None:
     return at
 
 
-def problem_of(text: str) -> str:
-    """Return a problem's text as it is shown."""
-    return text[:PROBLEM_CHARS_MAX]
-
-
 # ---- from lines to events ----------------------------------------------------------------------------------------------------------------
 
 Handler = Callable[[Line, Row, Row], list[Projected]]
 """Projects a line: the physical line, its row, and the whole object."""
 
 
-class RowReader:
+class TableReader(RowReader):
     """Projects lines of rows. A subclass names its handlers by table; what it keeps between lines is in ``memory``, plain JSON."""
 
     def __init__(self, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> None:
         """Begin at the first line, or go on from a state."""
+        super().__init__(state)
+        if state is None:
+            self.at_us, self.titled = info.created_us, info.title is not None
         self.find = find
-        self.memory: dict[str, Any] = {"at": info.created_us, "title": None, "titled": info.title is not None, **(state or {})}
+        self.memory: dict[str, Any] = dict((state or {}).get("memory", {}))
         self.next_seq = 0
 
     def handlers(self) -> dict[str, Handler]:
@@ -194,72 +157,42 @@ class RowReader:
 
     def state(self) -> dict[str, Any]:
         """What is needed to go on."""
-        return dict(self.memory)
+        return {**super().state(), "memory": dict(self.memory)}
 
-    @property
-    def at(self) -> int | None:
-        """The time of the last dated line."""
-        at: int | None = self.memory["at"]
-        return at
-
-    def feed(self, line: Line, next_seq: int) -> list[Projected]:
-        """Return the events of a line; never raises on bad input."""
-        self.next_seq = next_seq
-        if not line.data.strip():
-            return [blank(line, self.at)]
-        value, problem = decode_line(line.data)
-        if problem is not None or not isinstance(value, dict):
-            return [opaque(line, self.at, None, problem or "a JSON value that is no object")]
-        if UNREADABLE in value:
-            name, what = text_of(value[UNREADABLE]), text_of(value.get("problem"))
-            return [opaque(line, self.at, name, problem_of(f"{name}: {what}"))]
+    def project(self, line: Line, value: dict[str, Any], seq: int) -> list[Projected]:
+        """Hand a row to the handler of its table."""
+        self.next_seq = seq
         table = text_of(value.get("table"))
         handler = self.handlers().get(table)
         if handler is None or not isinstance(value.get("row"), dict):
-            return [opaque(line, self.at, table or None)]
-        try:
-            return handler(line, value["row"], value)
-        except RecursionError:
-            return [opaque(line, self.at, table, "the row is nested too deeply")]
+            return [opaque(line, self.at_us, table or None)]
+        return handler(line, value["row"], value)
 
     def finish(self, next_seq: int) -> list[Projected]:
-        """Give the session the first typed message as its title, where nothing else gave it one."""
+        """Give the session a title where it has none."""
         self.next_seq = next_seq
-        if self.memory["titled"] or not self.memory["title"]:
-            return []
-        self.memory["titled"] = True
-        return [self.own("title", {"title": self.memory["title"]}, visibility="ui")]
-
-    def see(self, at: int | None) -> None:
-        """Take a row's time for it and for what follows without one."""
-        if at is not None:
-            self.memory["at"] = at
-
-    def typed(self, message: Message) -> None:
-        """Remember the first message that a person typed."""
-        if self.memory["title"] is None:
-            self.memory["title"] = title_of(message.text.strip().partition("\n")[0])
+        return super().finish(next_seq)
 
     def message(self, line: Line, message: Message, *, parts: Parts | None = None, **envelope: Any) -> Projected:
         """Build a message's event; ``envelope`` are fields of the event."""
-        moved = [*(parts or ()), *take_out(message)]
-        source, more = cut(line.data, msgspec.to_builtins(message))
-        data = _encode(message)
         if envelope.get("turn_count"):
             self.typed(message)
-        fields = {"at": self.at, "turn_count": 0, "message_count": 1, "token_count": -(-len(data) // TOKEN_BYTES), **envelope}
-        return Projected(NewEvent(type="message", data=data, source=source, **fields), tuple(dict([*moved, *more]).items()))
+        made = said(line, message, parts, **{"at": self.at_us, **envelope})
+        tokens = -(-len(made.event.data) // TOKEN_BYTES)
+        return _replace(made, event=_replace(made.event, token_count=tokens))
 
     def event(self, line: Line, kind: str, data: dict[str, Any], **envelope: Any) -> Projected:
         """Build an event that is no message and keeps the line."""
-        source, more = cut(line.data, data)
-        fields = {"at": self.at, "visibility": "none", "turn_count": 0, "message_count": 0, **envelope}
-        return Projected(NewEvent(type=kind, data=_encode(data), source=source, **fields), tuple(more))
+        return told(line, kind, data, **{"at": self.at_us, "visibility": "none", **envelope})
 
     def own(self, kind: str, data: dict[str, Any], **envelope: Any) -> Projected:
         """Build an event that follows from the lines and keeps none."""
-        fields = {"at": self.at, "visibility": "none", "turn_count": 0, "message_count": 0, **envelope}
-        return Projected(NewEvent(type=kind, data=_encode(data), **fields))
+        return told(None, kind, data, **{"at": self.at_us, "visibility": "none", **envelope})
+
+    def unread(self, line: Line, native_type: str, problem: str | None = None, **envelope: Any) -> Projected:
+        """Keep a row without a meaning, and report what is wrong with it, if something is."""
+        data = {"native_type": native_type} | ({"problem": problem} if problem else {})
+        return _replace(self.event(line, "opaque", data, **envelope), problem=problem)
 
 
 def answers(message: Message) -> list[ToolResultPart]:
