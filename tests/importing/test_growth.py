@@ -121,8 +121,8 @@ def test_a_complete_last_line_that_turns_out_glued_is_read_again(store: Store, t
     result = Importer(store).import_file(path)
     assert exported(store, "s1") == glued
     assert [problem.line for problem in result.problems] == [3]
-    assert texts_of(store, "s1") == ["one (user)", "two (user)", "two (assistant)"]
-    assert head_of(store, "s1").info.message_count == 3
+    assert texts_of(store, "s1") == ["one (user)", "one (assistant)", "two (user)", "two (assistant)"]
+    assert head_of(store, "s1").info.message_count == 4
     check_session(store, "s1")
 
 
