@@ -138,7 +138,7 @@ def test_jsonl_is_the_log_and_a_bundle_is_a_zip(program: Program, tmp_path: Path
         assert bundle.testzip() is None
 
 
-def test_another_tools_format_is_refused_with_a_hint(program: Program) -> None:
+def test_a_format_that_only_its_own_sessions_have_is_refused_with_a_hint(program: Program) -> None:
     program.run("import")
     result = program.run("export", CODEX_ID, "--format", "pi", status=2)
     assert result.stdout == ""

@@ -140,6 +140,7 @@ def test_usage_reported_apart_belongs_to_the_answer_before_it_and_the_first_to_t
     items: list[Any] = [("usage", {}, {"usage": Usage(1, 1)}), user("a"), assistant("b"), ("usage", {}, {"usage": Usage(2, 2)}), user("c")]
     entries = entries_of(events_of(*items))
     assert [entry.usage for entry in entries] == [Usage(), Usage(3, 3), Usage()]
+    assert [entry.message and entry.message.usage for entry in entries] == [None, Usage(3, 3), None]
     assert [entry.last_seq for entry in entries] == [2, 3, 5]
 
 

@@ -154,7 +154,10 @@ def _compaction(event: Event) -> ConversationEntry:
 
 
 def _entry(events: Sequence[Event], message: Message, *, is_turn: bool) -> ConversationEntry:
-    return _made(events, events[0].type, message, is_turn=is_turn)
+    made = _made(events, events[0].type, message, is_turn=is_turn)
+    if made.usage and any(event.type == "usage" for event in events):
+        message.usage = made.usage
+    return made
 
 
 def _made(events: Sequence[Event], type: str, message: Message | None, **facts: Any) -> ConversationEntry:

@@ -85,7 +85,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
         offset, line: Bytes and lines read.
         head, tail: Hashes of the first bytes and of the last before ``offset`` (of a document's session: of all before ``offset``).
         generation: 1, and one more each time the file was replaced by other content; it begins after ``begin_seq``.
-        revision: How often the end was read again; it is in the ids of events, as those that were taken back are in the log too.
+        revision: How often the end was taken back and read again.
         state: The reader's.
         at_us: Time of the last event; lines without a time get that of the one before.
         finished: The file's end was reached and the reader told so.

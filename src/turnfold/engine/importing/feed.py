@@ -76,8 +76,6 @@ class Feed:
         head = self._start.head
         if self._start.outcome == "replaced":
             self._cursor = self._next_generation()
-        elif self._start.retake or (self._file.native_id is None and self._goes_on()):
-            self._cursor = _replace(self._cursor, revision=self._cursor.revision + 1)
         cursor = self._cursor
         self._naming = Naming(cursor.source, cursor.generation, cursor.revision)
         self._batch = Batch(
@@ -233,7 +231,9 @@ class Feed:
                 self._take_back(tail, "the line was unfinished")
 
     def _take_back(self, tail: Tail, reason: str) -> None:
-        """Take the events of the end out again, and go back to before it."""
+        """Take the events of the end out again, and go back to before it. What is read in their place gets ids of its own."""
+        self._cursor = _replace(self._cursor, revision=self._cursor.revision + 1)
+        self._naming = self._batch.naming = Naming(self._cursor.source, self._cursor.generation, self._cursor.revision)
         ranges = [(first, last) for _, first, last in tail.ranges]
         if redaction_count(self._target.store, self._key, self._target.owner):
             redacted = redacted_lines(read_all(self._target.store, self._key, owner=self._target.owner), tail.ranges)

@@ -68,8 +68,9 @@ class CopilotFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the sessions of ``$COPILOT_HOME`` or ``~/.copilot``, and those of old (one file per session), oldest first."""
-        names = ("*/events.jsonl", "*.jsonl")
-        yield from oldest_first(path for folder in self.folders(home, environ) for name in names for path in folder.glob(name))
+        yield from oldest_first(
+            path for folder in self.folders(home, environ) for name in ("*/events.jsonl", "*.jsonl") for path in folder.glob(name)
+        )
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of sessions."""

@@ -49,6 +49,7 @@ class ContractBase:
             yield
             self.check_heads()
         finally:
+            build.follow_clock(None)
             self.store.close()
 
     def need(self, capability: str) -> None:

@@ -26,9 +26,9 @@ SOURCE_LAG_US = 1_000_000
 _source_clock: list[Callable[[], int]] = []
 
 
-def follow_clock(clock: Callable[[], int]) -> None:
-    """Let events that do not say their source's time take it from this clock, less the lag."""
-    _source_clock[:] = [clock]
+def follow_clock(clock: Callable[[], int] | None) -> None:
+    """Let events that do not say their source's time take it from this clock, less the lag; None takes ``AT_US`` again."""
+    _source_clock[:] = [] if clock is None else [clock]
 
 
 def source_us() -> int:
