@@ -207,6 +207,10 @@ class Feed:
 
     # ---- what was there before ---------------------------------------------------------------------------------------------------------
 
+    def _goes_on(self) -> bool:
+        """Whether more follows on a last line that had no newline."""
+        return self._cursor.unfinished is not None and self._file.facts.size > self._cursor.offset
+
     def _go_on_after(self, tail: Tail) -> None:
         """What was read last may have become something else.
 
@@ -215,7 +219,7 @@ class Feed:
         """
         if self._start.retake:
             self._take_back(tail, "the source says it otherwise now")
-        elif self._file.native_id is not None or self._file.facts.size <= self._cursor.offset:
+        elif self._file.native_id is not None or not self._goes_on():
             self._tail = tail
         else:
             line = next(self._file.lines(tail.offset, tail.line))
