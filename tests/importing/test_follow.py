@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +17,6 @@ import pytest
 from tests.importing.documents import chat, write_database, write_json
 from tests.importing.following import PATIENCE_S, following, is_there, lags_s, writing
 from tests.importing.sessions import check_session, codex_line, codex_session, exported, head_of
-from tests.support import ROOT
 from turnfold.client import Client
 from turnfold.client_async import AsyncClient
 from turnfold.engine.importer import FileImport
