@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from turnfold import Client, InvalidInput, SessionClosed, connect, user
+from turnfold.engine.importing.batch import Batch
+from turnfold.engine.importing.cursor import Cursor
 from turnfold.engine.verify import verify_session
+from turnfold.model.commit import Committed
 from turnfold.model.parts import ToolCallPart
 from turnfold.model.session import SessionKey
 
@@ -186,6 +190,24 @@ def test_two_processes_that_append_to_one_session_see_each_others_entries(client
     assert [message.text for message in client.open(NEW_ID, create=False).messages()] == ["One.", "Two.", "Three."]
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "files"])
+def test_clients_that_append_at_once_keep_every_entry_and_none_twice(kind: str, tmp_path: Path) -> None:
+    def mirror(number: int) -> None:
+        with connect(url_of(kind, tmp_path)) as client:
+            transcripts = client.transcripts()
+            for batch in range(10):
+                transcripts.append(PROJECT, NEW_ID, [said("both", f"both {batch}"), said("own", f"{number} {batch}")])
+
+    connect(url_of(kind, tmp_path)).close()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(mirror, range(3)))
+    with connect(url_of(kind, tmp_path)) as client:
+        uuids = [entry["uuid"] for entry in client.transcripts().load(PROJECT, NEW_ID) or []]
+        client.verify(NEW_ID)
+    assert len(uuids) == len(set(uuids))
+    assert set(uuids) == {f"{who} {batch}" for who in ("both", 0, 1, 2) for batch in range(10)}
+
+
 # ---- sessions that came another way ----------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +243,29 @@ def test_what_is_appended_to_it_goes_to_a_session_of_its_own_with_that_one_as_it
     assert child.usage.input_tokens == 0, "what was carried over counts where it comes from"
     client.transcripts().delete(PROJECT, CODEX_ID)
     assert client.transcripts().load(PROJECT, CODEX_ID) == loaded, "the session that it went on from stays"
+
+
+def test_one_that_broke_off_while_it_was_begun_is_completed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.import_files([SAMPLE / "codex"])
+    loaded = client.transcripts().load(PROJECT, CODEX_ID) or []
+    commit = Batch.commit
+    committed: list[Committed] = []
+
+    def commit_once(batch: Batch, cursor: Cursor) -> Committed:
+        if committed:
+            raise KeyboardInterrupt
+        committed.append(commit(batch, cursor))
+        return committed[0]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("turnfold.engine.importing.batch.IMPORT_BATCH_EVENTS", 5)
+        patched.setattr(Batch, "commit", commit_once)
+        with pytest.raises(KeyboardInterrupt):
+            client.transcripts().append(PROJECT, CODEX_ID, [said("Go on.", "1")])
+    assert committed
+    assert client.transcripts().load(PROJECT, CODEX_ID) == loaded
+    client.transcripts().append(PROJECT, CODEX_ID, [said("Go on.", "1")])
+    assert client.transcripts().load(PROJECT, CODEX_ID) == [*loaded, said("Go on.", "1")]
 
 
 def test_a_file_of_claude_that_was_imported_is_loaded_as_it_is_with_its_subagents(client: Client) -> None:

@@ -19,6 +19,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,9 +110,8 @@ class TranscriptKeeper:
     def load(self, key: TranscriptKey) -> list[Entry] | None:
         """Return the entries; None where there is no such transcript and no session of that id."""
         head = self._own(key)
-        lines = None if head is None else self._lines(head.info.id)
-        entries = _entries(self._origin_lines(key) if lines is None else lines)
-        return entries or None
+        stored = iter(()) if head is None else self._lines(head.info.id)
+        return _entries(chain(stored, self._begun(key, head))) or None
 
     def sessions(self, project: str) -> list[SessionInfo]:
         """Return the main transcripts of a project that have entries."""
@@ -261,6 +261,8 @@ class TranscriptKeeper:
             stored = self._target.key(session_id)
             if stored not in self._store.last_seqs([stored]):
                 return session_id
+            if self._own(key) is not None:
+                raise SequenceConflict("another writer has just begun this transcript")  # so that this one begins anew, and finds it
         raise InvalidInput(f"every session id for {key.native_id!r} is taken by something else")
 
     def _candidates(self, key: TranscriptKey) -> Iterator[str]:
