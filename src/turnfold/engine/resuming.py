@@ -31,7 +31,7 @@ from turnfold.formats.carrying.options import WriteOptions, began_us, folder_of,
 from turnfold.formats.carrying.places import ALIASES, TOOLS, Place, Tool, command_line
 from turnfold.formats.claude_code.writer import ClaudeCodeWriter
 from turnfold.formats.codex.writer import CodexWriter
-from turnfold.formats.loss import LossReport
+from turnfold.formats.loss import FILE_SNAPSHOTS, HOOK_RECORDS, TOOL_RECORDS, LossReport
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.session import SessionInfo, SessionKey
 from turnfold.ports.store import Store
@@ -40,7 +40,7 @@ COPIES_MAX = 100
 """Files of one and the same conversation that are tried before giving up."""
 _WRITERS: dict[str, type[ClaudeCodeWriter | CodexWriter]] = {"claude": ClaudeCodeWriter, "codex": CodexWriter}
 _TOUCHES = ENTRY_TYPES | {"retract", "rollback", "branch.switched"}
-_BESIDE = {"hook": "records of hooks", "snapshot": "snapshots of files", "tool.progress": "records of tools at work"}
+_BESIDE = {"hook": HOOK_RECORDS, "snapshot": FILE_SNAPSHOTS, "tool.progress": TOOL_RECORDS}
 _imported_id = re.compile(r"i\d+\.\d+\.")
 
 Outcome = Literal["written", "there", "planned"]
@@ -155,10 +155,9 @@ class _Resuming:
         native = info.native or {}
         if native.get("format") != self._tool.format or (info.parent or {}).get("relation") == "subagent":
             return False
-        if self._request.branch not in {"", info.active_branch} or redaction_count(self._store, self._key, self._owner):
+        if self._request.branch not in {"", info.active_branch}:
             return False
-        touching = read_all(self._store, self._key, owner=self._owner, types=_TOUCHES, with_source=True)
-        return not any(_is_ours(event) for event in touching) and not self._is_bare()
+        return is_as_it_came(self._store, self._key, self._owner) and not self._is_bare()
 
     def _is_bare(self) -> bool:
         """Whether it is a rollout of old, whose lines have no wrapper: Codex refuses those since 0.3x."""
@@ -277,6 +276,13 @@ class _Resuming:
         events = read_all(self._store, self._key, owner=self._owner, types=frozenset({"link"}))
         known = any(found.get("native_id") == resumption.native_id and found.get("path") == resumption.path for found in links_of(events))
         return None if known else NewEvent(type="link", data=data, visibility="ui")
+
+
+def is_as_it_came(store: Store, key: SessionKey, owner: str | None) -> bool:
+    """Whether an imported session's lines say all of its conversation: nothing was redacted, and nothing added here."""
+    if redaction_count(store, key, owner):
+        return False
+    return not any(_is_ours(event) for event in read_all(store, key, owner=owner, types=_TOUCHES, with_source=True))
 
 
 def _is_ours(event: Event) -> bool:
