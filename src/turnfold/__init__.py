@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from turnfold.engine.exporter import ExportedFile as ExportedFile
     from turnfold.engine.importer import FileImport as FileImport
     from turnfold.engine.importer import ImportResult as ImportResult
+    from turnfold.engine.listing import FormatInfo as FormatInfo
+    from turnfold.engine.listing import list_formats as list_formats
     from turnfold.engine.resuming import Resumption as Resumption
     from turnfold.engine.searching import SearchHit as SearchHit
     from turnfold.engine.usage import UsageRow as UsageRow
@@ -107,6 +109,7 @@ _HOMES = {
     "turnfold.engine.cursor": "Cursor",
     "turnfold.engine.exporter": "ExportedFile",
     "turnfold.engine.importer": "FileImport ImportResult",
+    "turnfold.engine.listing": "FormatInfo list_formats",
     "turnfold.errors": _ERRORS,
     "turnfold.model.event": "Event NewEvent",
     "turnfold.model.message": "Message assistant message system tool_call tool_result user",

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import SRC, Program
+from turnfold.formats.registry import BUILT_IN, WRITERS
 
 SAMPLE = SRC / "turnfold" / "data" / "sample"
 CLAUDE = SAMPLE / "claude-code"
+CODEX = SAMPLE / "codex"
 CLAUDE_ID = "7d3f1c52-5a0e-4c1b-9a52-2f6f0b8e41aa"
 CODEX_ID = "019cb0d4-7e21-7a63-9c0f-51d2a6e8b3f4"
 
@@ -145,6 +147,34 @@ def test_a_format_that_only_its_own_sessions_have_is_refused_with_a_hint(program
     assert result.stderr.startswith("not_supported: ")
     assert "hint: export it as bundle, jsonl, " in result.stderr
     assert program.run("export", CODEX_ID, "--format", "codex", "--json", status=2).stderr.startswith("invalid_input: ")
+
+
+def test_a_format_that_there_is_not_is_named_with_those_that_there_are(program: Program) -> None:
+    program.run("import")
+    written = program.run("export", CODEX_ID, "--format", "nonsense", status=2).stderr
+    assert written.startswith("not_supported: there is no format 'nonsense' to write\nhint: one of bundle, jsonl, anthropic, claude-code, ")
+    assert "pi" not in written.split(", ")
+    read = program.run("import", "--format", "nonsense", str(CODEX), status=2).stderr
+    assert read.startswith("not_supported: there is no format 'nonsense' to read\nhint: one of adk, aider, ")
+    assert "html" not in read.split(", ")
+
+
+def test_the_formats_are_listed_with_what_can_be_done_with_them(program: Program) -> None:
+    listed = {one.pop("name"): one for one in program.json("formats")["formats"]}
+    assert set(listed) == {*BUILT_IN, *WRITERS, "bundle", "jsonl"}
+    assert listed["codex"] == {"kind": "lines", "reads": True, "writes": "any"}
+    assert listed["pi"] == {"kind": "lines", "reads": True, "writes": "own"}
+    assert listed["goose"] == {"kind": "document", "reads": True, "writes": ""}
+    assert listed["html"] == {"kind": "", "reads": False, "writes": "any"}
+    assert listed["bundle"] == {"kind": "bundle", "reads": True, "writes": "any"}
+    assert [name for name, one in listed.items() if one["reads"] != bool(one["kind"]) or not (one["reads"] or one["writes"])] == []
+    rows = [line.split("\t") for line in program.text("formats").splitlines()]
+    assert [row[0] for row in rows] == sorted(listed)
+    assert ["goose", "a document or database", ""] in rows
+    program.run("import")
+    for name, one in listed.items():  # what it says about writing is what export does
+        status = 0 if one["writes"] == "any" else 2
+        program.run("export", CLAUDE_ID, "--format", name, "-o", str(program.home / f"out.{name}"), status=status)
 
 
 def test_another_shape_tells_what_it_cannot_hold(program: Program, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tools.genuine.sent import Sent
 from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.engine.converting import conversation_of
 from turnfold.engine.importer import Importer
-from turnfold.formats.carrying.compacting import LOSS
+from turnfold.formats import loss
 from turnfold.formats.carrying.media import is_injected_by_tool
 from turnfold.formats.loss import LossReport
 from turnfold.model.parts import CompactionPart
@@ -111,12 +111,10 @@ def carried(session: Imported, losses: LossReport, target: str) -> Sent:
     """
     entries = list(session.conversation.entries)
     told = losses.counts
-    assert told.get("lines that the tool injects about itself", 0) == sum(
-        entry.for_model and is_injected_by_tool(entry) for entry in entries
-    )
+    assert told.get(loss.INJECTED, 0) == sum(entry.for_model and is_injected_by_tool(entry) for entry in entries)
     unreadable = [entry for entry in entries if entry.replacement and _is_unreadable(entry)]
     if target != "codex":
-        assert told.get(LOSS, 0) == len(unreadable)
+        assert told.get(loss.SEALED_COMPACTIONS, 0) == len(unreadable)
         entries = [entry for entry in entries if entry not in unreadable]
     return conversation_alone(msgspec.structs.replace(session.conversation, entries=entries))
 

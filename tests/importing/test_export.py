@@ -49,7 +49,7 @@ def test_only_the_format_of_origin_is_written(store: Store, tmp_path: Path) -> N
     Importer(store).import_file(path)
     with pytest.raises(NotSupported, match="imported from codex"):
         Exporter(store).native("s1", "claude-code")
-    with pytest.raises(NotSupported, match="no format 'nonsense'"):
+    with pytest.raises(NotSupported, match="no format 'nonsense' to write"):
         Exporter(store).native("s1", "nonsense")
     with pytest.raises(SessionNotFound):
         Exporter(store, owner="bob").native("s1")

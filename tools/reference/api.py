@@ -19,7 +19,7 @@ THEMES: Final[dict[str, str]] = {
     "Messages": "user assistant system tool_call tool_result message Message Usage Window",
     "Events": "Event NewEvent Page Cursor payload_of upcaster",
     "What is in a session": "SessionInfo Branch Checkpoint",
-    "Importing and exporting": "ImportResult FileImport ExportedFile",
+    "Importing and exporting": "ImportResult FileImport ExportedFile list_formats FormatInfo",
     "What methods return": "Appended Diff Verified SearchHit UsageRow Lease",
 }
 MORE: Final = "Everything else"

@@ -133,7 +133,7 @@ def _tools(client: Client) -> Iterator[Finding]:
     for name, number in sorted(found.items()):
         yield Finding("ok", f"{name} files", f"{count(number, 'session file')} found; `turnfold import` brings in what is new")
     if not found:
-        yield Finding("note", "tools' files", "no sessions of Claude Code or Codex found on this machine")
+        yield Finding("note", "tools' files", "no tool's sessions found on this machine")
 
 
 def _scope(client: Client) -> Iterator[Finding]:

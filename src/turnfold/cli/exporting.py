@@ -34,7 +34,7 @@ OWN_FORMATS: Final = frozenset({"bundle", "jsonl"})
     "format_name",
     metavar="FORMAT",
     required=True,
-    help="bundle (lossless and checked), jsonl, html, markdown, or a tool's or library's format.",
+    help="bundle (lossless and checked), jsonl, html, markdown, or a tool's or library's format; `turnfold formats` lists them.",
 )
 @click.option("--branch", default="", metavar="NAME", help="The branch to write in another format (default: the active one).")
 @click.option("--output", "-o", metavar="FILE", help="File to write, or a folder (default: stdout).")

@@ -44,15 +44,15 @@ STOPPED: Final = "stopped; run the same command again to go on where it was"
     default="auto",
     show_default=True,
     metavar="FORMAT",
-    help="Of the files, e.g. codex; auto looks at each file's content.",
+    help="Of the files, e.g. codex (`turnfold formats` lists them); auto looks at each file's content.",
 )
 @click.option("--follow", "follows", is_flag=True, help="Stay, and bring in what is written to the files as it is written, until Ctrl-C.")
 @json_option("Print one JSON object: what came in and what became of each file.")
 @jsonl_option("Print one JSON object per file and line; with --follow, one per import.")
 def import_(app: App, paths: tuple[Path, ...], *, format_name: str, follows: bool, as_json: bool, as_jsonl: bool) -> None:
-    """Bring in sessions of Claude Code, Codex and other tools.
+    """Bring in sessions of coding agents, frameworks and libraries.
 
-    PATH is a session file or a folder of them. Without one the tools' usual places are looked through; where there is nothing, a small
+    PATH is a session file, a database, or a folder of them. Without one the tools' usual places are looked through; where there is nothing, a small
     sample comes in instead. Running it again brings in only what is new. A bundle that export wrote comes in whole.
 
     With --follow it stays and brings in what tools write within a second. One process of a machine does it: a second one waits, and takes
@@ -77,7 +77,7 @@ def import_(app: App, paths: tuple[Path, ...], *, format_name: str, follows: boo
         else:
             _account(out, result.files)
             if sample:
-                out.line("No sessions of Claude Code or Codex were found on this machine, so this is the sample that ships with Turnfold.")
+                out.line("No tool's sessions were found on this machine, so this is the sample that ships with Turnfold.")
             out.line()
             _list(out, client)
         if all(file.outcome == "skipped" for file in result.files):

@@ -94,7 +94,7 @@ def print_sessions(out: Out, infos: Sequence[SessionInfo], *, aligned: bool = Fa
             rows.append([cells[column.title] for column in columns])
         out.table(columns, rows)
     else:
-        note("no sessions here yet; `turnfold import` brings in those of Claude Code and Codex")
+        note("no sessions here yet; `turnfold import` brings in those that tools left on this machine")
 
 
 def title_of(info: SessionInfo) -> str:

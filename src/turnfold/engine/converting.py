@@ -14,13 +14,11 @@ from turnfold.engine.bundle import family
 from turnfold.engine.reading import read_all
 from turnfold.errors import NotFound
 from turnfold.formats.base import Writer
-from turnfold.formats.loss import OTHER_BRANCHES, LossReport
+from turnfold.formats.loss import MISSING_MEDIA, OTHER_BRANCHES, LossReport
 from turnfold.model.event import MAIN, Event
 from turnfold.model.parts import AnyPart, BlobPart, ToolResultPart
 from turnfold.model.session import Head, SessionKey
 from turnfold.ports.store import Store
-
-MISSING_MEDIA = "media whose bytes are no longer in the store"
 
 
 def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, branch: str = "", losses: LossReport) -> Conversation:

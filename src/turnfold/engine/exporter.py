@@ -18,6 +18,7 @@ from turnfold.engine.bundle import Manifest, family, write_bundle
 from turnfold.engine.converting import conversation_of, convert
 from turnfold.engine.importing.kept import kept_lines, redaction_count
 from turnfold.engine.importing.packed import SUFFIX
+from turnfold.engine.listing import OWN_WRITTEN
 from turnfold.engine.reading import read_all
 from turnfold.errors import AlreadyExists, FormatError, InvalidInput, NotSupported
 from turnfold.formats.base import DocumentFormat, Format
@@ -79,7 +80,7 @@ class Exporter:
             overwrite: Replace files that are there.
 
         Raises:
-            NotSupported: The session came from another format, and there is no writer for this one.
+            NotSupported: There is no such format, or the session came from another one and there is no writer for this one.
             AlreadyExists: A file is there already.
         """
         if format == "bundle":
@@ -187,20 +188,23 @@ class Exporter:
     def _native(self, session_id: str, format: str | None) -> tuple[Format, SessionInfo]:
         info = self._store.get_session(self._key(session_id), owner=self._owner).info
         came_from = (info.native or {}).get("format")
-        wanted = self._formats.get(str(came_from) if format is None and came_from else format or "claude-code").name
+        name = str(came_from) if format is None and came_from else format or "claude-code"
+        fmt = self._formats.find(name)
+        choice = ", ".join([*OWN_WRITTEN, *self._formats.writer_names()])
+        if fmt is None:
+            raise NotSupported(f"there is no format {name!r} to write", hint=f"one of {choice}", format=name)
+        wanted = fmt.name
         if came_from != wanted:
             what = f"was imported from {came_from}" if came_from else "was not imported from a tool's file"
             raise NotSupported(
                 f"session {session_id!r} {what}: it cannot be written as {wanted}",
-                hint=f"export it as bundle, jsonl, {', '.join(self._formats.writer_names())}",
+                hint=f"export it as {choice}",
                 format=wanted,
             )
-        fmt = self._formats.get(wanted)
         if isinstance(fmt, DocumentFormat):
-            names = ", ".join([*self._formats.writer_names(), "bundle", "jsonl"])
             raise NotSupported(
                 f"session {session_id!r} came out of a document of {wanted}, which is read but not written",
-                hint=f"export it as one of {names}",
+                hint=f"export it as {choice}",
                 format=wanted,
             )
         return fmt, info

@@ -31,7 +31,7 @@ from turnfold.formats.carrying.options import WriteOptions, began_us, folder_of,
 from turnfold.formats.carrying.places import ALIASES, TOOLS, Place, Tool, command_line
 from turnfold.formats.claude_code.writer import ClaudeCodeWriter
 from turnfold.formats.codex.writer import CodexWriter
-from turnfold.formats.loss import LossReport
+from turnfold.formats.loss import FILE_SNAPSHOTS, HOOK_RECORDS, TOOL_RECORDS, LossReport
 from turnfold.model.event import Event, NewEvent
 from turnfold.model.session import SessionInfo, SessionKey
 from turnfold.ports.store import Store
@@ -40,7 +40,7 @@ COPIES_MAX = 100
 """Files of one and the same conversation that are tried before giving up."""
 _WRITERS: dict[str, type[ClaudeCodeWriter | CodexWriter]] = {"claude": ClaudeCodeWriter, "codex": CodexWriter}
 _TOUCHES = ENTRY_TYPES | {"retract", "rollback", "branch.switched"}
-_BESIDE = {"hook": "records of hooks", "snapshot": "snapshots of files", "tool.progress": "records of tools at work"}
+_BESIDE = {"hook": HOOK_RECORDS, "snapshot": FILE_SNAPSHOTS, "tool.progress": TOOL_RECORDS}
 _imported_id = re.compile(r"i\d+\.\d+\.")
 
 Outcome = Literal["written", "there", "planned"]

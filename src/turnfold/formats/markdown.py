@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
 from turnfold.core.conversation import Conversation
+from turnfold.formats import loss
 from turnfold.formats.loss import LossReport
 from turnfold.formats.outline import Block, Call, Data, Item, Note, Outline, Picture, Reasoning, Result, Text, Turn
 from turnfold.formats.phrases import counted, data_size, facts, moment, one_line, title_of
@@ -21,8 +22,6 @@ from turnfold.formats.prose import Block as ProseBlock
 from turnfold.formats.prose import CodeBlock, Heading, ListBlock, Paragraph, Quote, Rule, Table, parse
 from turnfold.formats.spans import Break, Code, Emphasis, Inlines, Link, Strong
 from turnfold.model.visible import visible
-
-PICTURES_LEFT_OUT = "images (named in the text)"
 
 _FOLD: Final = "<details><summary>"
 _MARKS = re.compile(r"[\\`*_\[\]<>|~&$!]")
@@ -147,7 +146,7 @@ class _Renderer:
             yield "No output."
 
     def _picture(self, picture: Picture, seq: int) -> str:
-        self._losses.add(PICTURES_LEFT_OUT, seq)
+        self._losses.add(loss.PICTURES, seq)
         name = f"{picture.name}, " if picture.name else ""
         return f"*Image: {plain(one_line(name))}{picture.mime_type}, {data_size(picture.size_bytes)}*"
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from turnfold.core.conversation import COMPACTION, CONTEXT, Conversation, ConversationEntry
+from turnfold.formats import loss
 from turnfold.formats.arguments import FIELD_KINDS, gist, outlined
 from turnfold.formats.loss import LossReport
 from turnfold.formats.phrases import data_size, one_line
@@ -45,12 +46,6 @@ SUMMARY: Final = "Summary"
 OUTPUT: Final = "Output"
 """Kind of the ``Data`` that a command which a person typed has printed."""
 WHOLE: Final = "Conversation"
-
-ENCRYPTED = "encrypted or signed reasoning"
-HIDDEN_MEDIA = "media that a page cannot show"
-CITATIONS = "citations"
-DETAILS = "structured details of tool results"
-TOO_DEEP = "values that are nested too deeply to be written"
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -236,7 +231,7 @@ class Outline:
         match part:
             case TextPart() | RefusalPart() | CompactionPart():
                 if isinstance(part, TextPart) and part.citations:
-                    self._losses.add(CITATIONS, seq, len(part.citations))
+                    self._losses.add(loss.CITATIONS, seq, len(part.citations))
                 return Text(part.content, markup) if part.content and part.content.strip() else None
             case ReasoningPart():
                 return self._reasoning(part, seq)
@@ -254,7 +249,7 @@ class Outline:
 
     def _reasoning(self, part: ReasoningPart, seq: int) -> Block | None:
         if part.encrypted or part.signature:
-            self._losses.add(ENCRYPTED, seq)
+            self._losses.add(loss.SEALED_REASONING, seq)
         text = part.content or "\n\n".join(part.summary or ())
         return Reasoning(text) if text.strip() else None
 
@@ -288,7 +283,7 @@ class Outline:
         if isinstance(part, ServerToolResultPart):
             return Result(seq, list(self._pieces(part.server_tool_call_response, seq)))
         if part.detail is not None:
-            self._losses.add(DETAILS, seq)
+            self._losses.add(loss.DETAILS, seq)
         return Result(seq, list(self._pieces(part.response, seq)), bool(part.is_error), part.exit_code)
 
     def _pieces(self, response: Any, seq: int) -> Iterable[Text | Picture | Note | Data]:
@@ -320,7 +315,7 @@ class Outline:
         name = part.get("filename")
         if isinstance(content, str) and mime_type in PICTURES and _is_base64(content):
             return Picture(mime_type, content, size_bytes or 0, name if isinstance(name, str) else None)
-        self._losses.add(HIDDEN_MEDIA, seq)
+        self._losses.add(loss.HIDDEN_MEDIA, seq)
         facts = [part.get("modality") or part.get("type"), mime_type, name, part.get("uri"), part.get("file_id")]
         said = [fact for fact in facts if isinstance(fact, str) and fact]
         return Note(f"Not shown: {', '.join([*said, *([data_size(size_bytes)] if isinstance(size_bytes, int) else [])])}")
@@ -333,7 +328,7 @@ class Outline:
         try:
             return json.dumps(value, default=str)  # half a surrogate pair, or a value of a caller's own type
         except (ValueError, RecursionError):
-            self._losses.add(TOO_DEEP, seq)
+            self._losses.add(loss.TOO_DEEP, seq)
             return "(nested too deeply to be written)"
 
 

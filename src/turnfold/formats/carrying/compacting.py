@@ -11,8 +11,6 @@ from turnfold.core.conversation import ConversationEntry
 from turnfold.model.message import Message
 from turnfold.model.parts import CompactionPart
 
-LOSS = "compactions that only their provider can read (what they stand for is in full)"
-
 
 class Compacted(msgspec.Struct, frozen=True, kw_only=True):
     """What the model has after a compaction.

@@ -93,10 +93,6 @@ def lose(losses: LossReport, part: AnyPart, seq: int) -> None:
     losses.add(FILE_IDS if type(part) is FilePart else MEDIA, seq)
 
 
-UNSENT = "messages that were for people alone"
-"""Notices of failed requests, above all: no model ever got them."""
-
-
 def is_injected_by_tool(entry: ConversationEntry) -> bool:
     """Whether an entry is what Claude Code tells its model about itself: lists of its tools, its environment, its reminders.
 

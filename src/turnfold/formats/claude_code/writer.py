@@ -17,8 +17,8 @@ from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
 from turnfold.formats.carrying.calls import UNKNOWN_TOOL, CallIds
-from turnfold.formats.carrying.compacting import LOSS, Compacted, compacted_at, note_index
-from turnfold.formats.carrying.media import UNSENT, came_from, is_injected_by_tool
+from turnfold.formats.carrying.compacting import Compacted, compacted_at, note_index
+from turnfold.formats.carrying.media import came_from, is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid4, digest_of, env_of, folder_of, origin_of, stamp
 from turnfold.formats.claude_code.blocks import PROVIDER, Block, Blocks, say
@@ -131,16 +131,16 @@ class _File:
             elif entry.seq not in said and entry.for_model:
                 yield from self._entry(entry)
             elif entry.type == MESSAGE and not entry.for_model:
-                self._losses.add(UNSENT, entry.seq)
+                self._losses.add(loss.UNSENT, entry.seq)
         yield from self._end_run()
         if self._owed:
-            self._losses.add("usage of answers that are left out")
+            self._losses.add(loss.USAGE_WITHOUT_ANSWER)
         if note_at == len(entries):
             yield from self._note()
         if self._conversation.children:
             self._losses.add(loss.SUBAGENTS, count=len(self._conversation.children))
         if self._conversation.system_prompt:
-            self._losses.add("system prompts")
+            self._losses.add(loss.SYSTEM_PROMPTS)
 
     def _note(self) -> Iterator[dict[str, Any]]:
         yield from self._end_run()
@@ -151,7 +151,7 @@ class _File:
         if message is None or is_note(message):
             return
         if is_injected_by_tool(entry):
-            self._losses.add("lines that the tool injects about itself", entry.seq)
+            self._losses.add(loss.INJECTED, entry.seq)
             return
         if message.role != "assistant":
             yield from self._end_run()
@@ -205,7 +205,7 @@ class _File:
             if type(part) is ToolResultPart:
                 yield from self._orphan(entry, part)
             elif type(part) is ToolCallPart:
-                self._losses.add("calls outside an assistant's message", entry.seq)
+                self._losses.add(loss.MISPLACED_CALLS, entry.seq)
             else:
                 block = self._blocks.of(part, message, entry.seq)
                 content += [] if block is None else [block]
@@ -252,7 +252,7 @@ class _File:
         entry = entries[index]
         left = compacted_at(entries, index, self._context)
         if not left.is_readable:
-            self._losses.add(LOSS, entry.seq)
+            self._losses.add(loss.SEALED_COMPACTIONS, entry.seq)
             return
         if left.summary_seq is not None:
             said.add(left.summary_seq)
@@ -281,7 +281,7 @@ class _File:
                 block = self._blocks.of(part, message, seq)
                 content += [] if block is None else [block]
             if told := say(message):
-                self._losses.add("calls and results kept over a compaction, as structured data (they are text)", seq)
+                self._losses.add(loss.KEPT_CALLS, seq)
                 content.append({"type": "text", "text": told})
         return content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
 

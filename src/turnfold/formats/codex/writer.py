@@ -15,8 +15,8 @@ from turnfold.core.compaction import COMPACTION
 from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats import loss
 from turnfold.formats.carrying import WriteOptions
-from turnfold.formats.carrying.compacting import LOSS, compacted_at, note_index
-from turnfold.formats.carrying.media import UNSENT, is_injected_by_tool
+from turnfold.formats.carrying.compacting import compacted_at, note_index
+from turnfold.formats.carrying.media import is_injected_by_tool
 from turnfold.formats.carrying.note import is_note, note_text
 from turnfold.formats.carrying.options import MARK, began_us, derived_uuid7, folder_of, origin_of, stamp
 from turnfold.formats.codex.writing import Item, Items
@@ -82,7 +82,7 @@ class _Rollout:
             elif entry.seq not in summaries and entry.for_model:
                 yield from self._entry(entry)
             elif entry.type == MESSAGE and not entry.for_model:
-                self._losses.add(UNSENT, entry.seq)
+                self._losses.add(loss.UNSENT, entry.seq)
         yield from self._end_turn()
         if note_at == len(entries):
             yield self._note()
@@ -92,7 +92,7 @@ class _Rollout:
         if self._conversation.children:
             self._losses.add(loss.SUBAGENTS, count=len(self._conversation.children))
         if self._conversation.system_prompt:
-            self._losses.add("system prompts")
+            self._losses.add(loss.SYSTEM_PROMPTS)
 
     def _note(self) -> bytes:
         text = {"type": "input_text", "text": note_text(self._conversation, self._cwd)}
@@ -118,7 +118,7 @@ class _Rollout:
         if message is None or is_note(message):
             return
         if is_injected_by_tool(entry):
-            self._losses.add("lines that the tool injects about itself", entry.seq)
+            self._losses.add(loss.INJECTED, entry.seq)
             return
         self._context.append(entry)
         if entry.is_turn:
@@ -170,7 +170,7 @@ class _Rollout:
         entry = entries[index]
         left = compacted_at(entries, index, self._context)
         if not left.summary:
-            self._losses.add(LOSS, entry.seq)
+            self._losses.add(loss.SEALED_COMPACTIONS, entry.seq)
             return
         if left.summary_seq is not None:
             summaries.add(left.summary_seq)
