@@ -30,6 +30,8 @@ PARTS: Final = tuple(kind.__name__ for kind in (*get_args(parts.Part), parts.Gen
 RETURNED: Final = (
     "turnfold.engine._sync.state.State",
     "turnfold.engine._async.state.AsyncState",
+    "turnfold.engine._sync.transcripts.Transcripts",
+    "turnfold.engine._async.transcripts.AsyncTranscripts",
     "turnfold.engine.importing.result.Problem",
     "turnfold.engine.importing.result.Progress",
     "turnfold.model.event.Seal",
@@ -37,6 +39,7 @@ RETURNED: Final = (
     "turnfold.model.session.Head",
     "turnfold.model.session.Entry",
 )
+INTEGRATIONS: Final = ("turnfold.integrations.claude_agent_sdk.TurnfoldSessionStore",)
 PORT: Final[dict[str, str]] = {
     "turnfold.ports.store": "Store Watch Clock",
     "turnfold.model.commit": "Commit Committed Genesis HeadChange StatusChange Guard LimitCheck Redact Verbatim",
@@ -76,6 +79,8 @@ def python_api() -> str:
         out.append(f"## {theme}\n\n" + "".join(directive(f"turnfold.{name}") for name in names))
     out.append("## What these refer to\n\nThese have no name in the package; import them from where they live if you need to.\n\n")
     out += [directive(name) for name in RETURNED]
+    out.append("## For other frameworks\n\nImported from where they live; none needs the framework before it is used.\n\n")
+    out += [directive(name) for name in INTEGRATIONS]
     errors = ", ".join(f"`{name}`" for name in turnfold.__all__ if is_error(name))
     out.append(f"## Errors\n\nDescribed at {{doc}}`errors`: {errors}.\n")
     return "".join(out)

@@ -155,10 +155,9 @@ class _Resuming:
         native = info.native or {}
         if native.get("format") != self._tool.format or (info.parent or {}).get("relation") == "subagent":
             return False
-        if self._request.branch not in {"", info.active_branch} or redaction_count(self._store, self._key, self._owner):
+        if self._request.branch not in {"", info.active_branch}:
             return False
-        touching = read_all(self._store, self._key, owner=self._owner, types=_TOUCHES, with_source=True)
-        return not any(_is_ours(event) for event in touching) and not self._is_bare()
+        return is_as_it_came(self._store, self._key, self._owner) and not self._is_bare()
 
     def _is_bare(self) -> bool:
         """Whether it is a rollout of old, whose lines have no wrapper: Codex refuses those since 0.3x."""
@@ -277,6 +276,13 @@ class _Resuming:
         events = read_all(self._store, self._key, owner=self._owner, types=frozenset({"link"}))
         known = any(found.get("native_id") == resumption.native_id and found.get("path") == resumption.path for found in links_of(events))
         return None if known else NewEvent(type="link", data=data, visibility="ui")
+
+
+def is_as_it_came(store: Store, key: SessionKey, owner: str | None) -> bool:
+    """Whether an imported session's lines say all of its conversation: nothing was redacted, and nothing added here."""
+    if redaction_count(store, key, owner):
+        return False
+    return not any(_is_ours(event) for event in read_all(store, key, owner=owner, types=_TOUCHES, with_source=True))
 
 
 def _is_ours(event: Event) -> bool:

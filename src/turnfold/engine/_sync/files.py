@@ -15,6 +15,7 @@ from turnfold.limits import FOLLOW_FILES_STEP_S
 if TYPE_CHECKING:  # what a client needs only when it is asked for it is imported there
     from pathlib import Path
 
+    from turnfold.engine._sync.transcripts import Transcripts
     from turnfold.engine.exporter import ExportedFile
     from turnfold.engine.importer import FileImport, Importer, ImportResult, ProgressCallback
 
@@ -118,6 +119,12 @@ class Files:
         context = self._context
         exporter = Exporter(context.store, context.tenant, context.scope(owner))
         return context.bridge.call(exporter.write, check_session_id(session_id), Path(path), format, branch=branch, overwrite=overwrite)
+
+    def transcripts(self) -> Transcripts:
+        """Return what keeps sessions of the Claude Agent SDK here; keep it for as long as they go on, it remembers their ends."""
+        from turnfold.engine._sync.transcripts import Transcripts
+
+        return Transcripts(self._context)
 
     def _importer(self, tags: Iterable[str]) -> Importer:
         from turnfold.engine.importer import Importer

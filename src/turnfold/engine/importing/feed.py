@@ -71,6 +71,11 @@ class Feed:
         self.counted_bytes = 0
         """The file's first bytes whose usage counts in another session."""
 
+    @property
+    def last_seq(self) -> int:
+        """The session's last seq after ``run``, as far as this import knows."""
+        return self._batch.next_seq - 1
+
     def run(self) -> None:
         """Import from where the start says to the file's end."""
         head = self._start.head

@@ -14,6 +14,8 @@ from typing import Final
 
 STEP_BYTES: Final = 1 << 20
 LOOK_EVERY_COMMITS: Final = 8
+FIRST_LOOK: Final = 3
+"""The first room is made before this commit: a command that writes once or twice pays nothing, whoever goes on need not wait for it."""
 
 
 class LogRoom:
@@ -35,7 +37,7 @@ class LogRoom:
     def look(self) -> None:
         """Write more room if the log has used up the last. Called inside a write transaction, before it writes."""
         self._commits += 1
-        if self._commits % LOOK_EVERY_COMMITS or self._written_bytes >= self._bytes_max:
+        if (self._commits % LOOK_EVERY_COMMITS and self._commits != FIRST_LOOK) or self._written_bytes >= self._bytes_max:
             return
         try:
             if self._file < 0:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, ParamSpec, TypeVar, cast
 
 from turnfold.core.checks import (
     check_commit,
@@ -52,7 +52,7 @@ from turnfold.stores.sqlite.database import LOG_BYTES_MAX, connect_writer, trans
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
-from turnfold.stores.sqlite.rows import INSERT_EVENT, INSERT_EVENTS, ROWS_TOGETHER_MAX, EventRow, event_row
+from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, EventRow, event_row, plain_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
 P = ParamSpec("P")
@@ -207,10 +207,7 @@ class Writer:
         branch = None if live.forked_seq is None else live.active_branch
         changes = self.connection.total_changes
         try:
-            if count == 1:
-                cursor.execute(INSERT_EVENT, event_row(events[0], pos, now, branch))
-            else:
-                self._insert([event_row(event, at, now, branch) for at, event in enumerate(events, pos)])
+            self._insert_events([(event, at, branch) for at, event in enumerate(events, pos)], now)
         except sqlite3.IntegrityError:
             if self.connection.total_changes != changes:
                 raise _Stale from None
@@ -241,7 +238,7 @@ class Writer:
         """
         now = self._clock()
         moves: dict[int, _Move] = {}
-        rows: list[EventRow] = []
+        items: list[tuple[Event, int, str | None]] = []
         out: list[Committed | Exception] = []
         for commit in commits:
             live = self._live.get(commit.key)
@@ -253,11 +250,11 @@ class Writer:
                     return None
                 move = moves[live.sn] = _Move(live)
             seq = move.add(commit)
-            rows.append(event_row(commit.events[0], live.base + seq, now, None if live.forked_seq is None else live.active_branch))
+            items.append((commit.events[0], live.base + seq, None if live.forked_seq is None else live.active_branch))
             out.append(Committed(seq, seq, False, None, False, live.incarnation, live.active_branch, now))
         changes = self.connection.total_changes
         try:
-            self._insert(rows)
+            self._insert_events(items, now)
         except sqlite3.IntegrityError:
             if self.connection.total_changes != changes:
                 raise _Stale from None
@@ -275,14 +272,25 @@ class Writer:
                 relist(cursor, live)
         return out
 
-    def _insert(self, rows: Sequence[EventRow]) -> None:
+    def _insert_events(self, items: Sequence[tuple[Event, int, str | None]], now: int) -> None:
+        """Insert events at their places and branches, in the short form where all of them fit it."""
+        plain = [None if branch is not None else plain_row(event, at, now) for event, at, branch in items]
+        if None in plain:
+            self._insert([event_row(event, at, now, branch) for event, at, branch in items])
+        else:
+            self._insert(cast("list[EventRow]", plain), INSERT_PLAIN)
+
+    def _insert(self, rows: Sequence[EventRow], statements: Mapping[int, str] = INSERT_EVENTS) -> None:
         """Insert rows, up to sixteen with each statement."""
         execute = self._cursor.execute
+        if len(rows) == 1:
+            execute(statements[1], rows[0])
+            return
         at = 0
         left = len(rows)
         while left:
             size = 1 << (min(left, ROWS_TOGETHER_MAX).bit_length() - 1)
-            execute(INSERT_EVENTS[size], [value for row in rows[at : at + size] for value in row])
+            execute(statements[size], [value for row in rows[at : at + size] for value in row])
             at += size
             left -= size
 
