@@ -10,7 +10,8 @@ from tests.formats.pages import AT_US, conversation
 from turnfold.core.conversation import Conversation, ConversationEntry
 from turnfold.formats.arguments import gist, outlined
 from turnfold.formats.loss import LossReport
-from turnfold.formats.outline import Call, Data, Item, Note, Outline, Picture, Text, Turn
+from turnfold.formats.outline import Outline
+from turnfold.formats.outline_blocks import Call, Data, Item, Note, Picture, Text, Turn
 from turnfold.formats.phrases import facts, moment, one_line
 from turnfold.formats.wrapped import Wrapped, image_caption, unwrap
 from turnfold.model.message import Message, assistant, system, tool_call, tool_result, user

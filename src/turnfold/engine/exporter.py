@@ -24,7 +24,7 @@ from turnfold.errors import AlreadyExists, FormatError, InvalidInput, NotSupport
 from turnfold.formats.base import DocumentFormat, Format
 from turnfold.formats.loss import LossReport
 from turnfold.formats.registry import ALIASES, Formats, formats
-from turnfold.model.event import Event, NewEvent
+from turnfold.model.event import NewEvent
 from turnfold.model.message import decode_message
 from turnfold.model.session import SessionInfo, SessionKey
 from turnfold.model.usage import NO_USAGE, Usage
@@ -323,8 +323,3 @@ def _new_event(read: _JsonlEvent) -> NewEvent:
     if read.type == "message":
         fields["turn_count"] = int(decode_message(bytes(read.data)).role == "user" and read.visibility == "both")
     return NewEvent(**fields)
-
-
-def event_line(event: Event) -> bytes:
-    """One event as ``--jsonl`` prints it."""
-    return _encode(event.to_dict()) + b"\n"

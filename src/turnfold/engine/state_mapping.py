@@ -6,8 +6,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-_MISSING = object()
-
 
 class AsyncStateMapping:
     """Nothing: ``await state.get(…)`` and its sisters are all there is."""

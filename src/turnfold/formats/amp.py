@@ -16,11 +16,24 @@ from urllib.parse import unquote, urlsplit
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, SourceInfo
+from turnfold.formats.claude_code.messages import FINISH_REASONS
 from turnfold.formats.documents import line_of, unreadable
-from turnfold.formats.fields import at_ms, count_of, list_of, metadata_of, name_of, object_of, some, stem_of, text_of, text_or_none
+from turnfold.formats.fields import (
+    at_ms,
+    count_of,
+    exit_code_of,
+    list_of,
+    metadata_of,
+    name_of,
+    object_of,
+    some,
+    stem_of,
+    text_of,
+    text_or_none,
+)
 from turnfold.formats.lines import decode_line, opaque, parse_at
-from turnfold.formats.media import Parts, modality_of, response_of
-from turnfold.formats.places import oldest_first
+from turnfold.formats.media import Parts, content_of, modality_of, response_of
+from turnfold.formats.places import OneFile, data_root, oldest_first
 from turnfold.formats.rows import RowReader, native, said, told
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart, UriPart
@@ -32,18 +45,11 @@ _FIXED = ("id", "created", "env")
 _id = re.compile(rb'"id"\s*:\s*"T-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"')
 _created = re.compile(rb'"created"\s*:\s*\d{12}')
 _messages = re.compile(rb'"messages"\s*:\s*\[')
-_FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_call",
-    "refusal": "content_filter",
-}
 _FAILED = frozenset({"error", "cancelled", "rejected-by-user"})
 _DONE = frozenset({"done", *_FAILED})
 
 
-class AmpFormat:
+class AmpFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = NAME
@@ -72,10 +78,6 @@ class AmpFormat:
         if rest:
             lines.append(line_of({"$set": rest}))
         yield Document(native_id=name_of(value.get("id")) or name_of(path.stem) or NAME, lines=lines, settled_count=settled)
-
-    def covered(self, path: Path) -> Iterable[Path]:
-        """A thread is one file."""
-        return ()
 
     def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
         """Read the thread's facts from its first line."""
@@ -110,12 +112,7 @@ class AmpFormat:
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of threads."""
-        root = Path(environ["XDG_DATA_HOME"]) if environ.get("XDG_DATA_HOME") else home / ".local" / "share"
-        return [root / "amp" / "threads"]
-
-    def companions(self, path: Path) -> list[Path]:
-        """A thread is one file."""
-        return []
+        return [data_root(home, environ) / "amp" / "threads"]
 
     def export_name(self, session_id: str) -> str:
         """Return the name of the lines of a thread."""
@@ -171,7 +168,7 @@ class AmpReader(RowReader):
         model, reason = text_or_none(usage.get("model")), text_or_none(object_of(value.get("state")).get("stopReason"))
         answers = [part for part in parts if type(part) is ToolResultPart]
         message = Message("assistant", [part for part in parts if type(part) is not ToolResultPart], model=model)
-        message.finish_reason, message.native_finish_reason = _FINISH_REASONS.get(reason or "", reason), reason
+        message.finish_reason, message.native_finish_reason = FINISH_REASONS.get(reason or "", reason), reason
         fields = self._fields(value)
         events = [said(line, message, out, usage=_usage(usage, model or ""), **fields)]
         if answers:
@@ -210,9 +207,7 @@ class AmpReader(RowReader):
 
 
 def _blocks(content: Any, out: Parts) -> list[Part]:
-    if isinstance(content, str):
-        return [TextPart(content)] if content else []
-    return [_block(block, out) for block in list_of(content)]
+    return content_of(content, lambda block: _block(block, out))
 
 
 def _block(block: Any, out: Parts) -> Part:
@@ -255,8 +250,7 @@ def _result(fields: dict[str, Any], out: Parts) -> Part:
     elif isinstance(answer, list) and answer and all("type" in object_of(item) for item in answer):
         answer = response_of(_blocks(answer, out), out)
     part = ToolResultPart(native_id, answer, status in _FAILED if status in _DONE else None, detail=detail)
-    code = object_of(run.get("result")).get("exitCode")
-    part.exit_code = code if type(code) is int and abs(code) < 1 << 53 else None
+    part.exit_code = exit_code_of(object_of(run.get("result")).get("exitCode"))
     part.ext = some({"status": status or None})
     return part
 

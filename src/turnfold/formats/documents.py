@@ -94,6 +94,21 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+@contextmanager
+def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database for one consistent look at it.
+
+    Raises:
+        FormatError: It cannot be opened or read.
+    """
+    with open_database(path) as connection:
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except DATABASE_ERRORS as error:
+            raise FormatError(f"{path}: {error}", hint="is the file whole?", path=str(path)) from error
+
+
 def _connect(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, isolation_level=None)
     try:

@@ -51,6 +51,11 @@ def count_of(value: Any) -> int:
     return value if type(value) is int and 0 <= value < 1 << 53 else 0
 
 
+def exit_code_of(value: Any) -> int | None:
+    """Return the value if it is an exit code that every store can hold, or None."""
+    return value if type(value) is int and abs(value) < 1 << 53 else None
+
+
 def at_ms(value: Any) -> int | None:
     """Return a time in milliseconds since the epoch as microseconds, or None."""
     return int(value * 1000) if type(value) in {int, float} and 0 < value < 1e14 else None

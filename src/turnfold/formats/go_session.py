@@ -7,17 +7,17 @@ already thrown away what it summarised; its summary, which the package saves in 
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from turnfold.errors import FormatError, InvalidInput
+from turnfold.errors import InvalidInput
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.documents import open_database, tables_of, unreadable
-from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.documents import snapshot, tables_of, unreadable
+from turnfold.formats.fields import count_of, list_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line
+from turnfold.formats.places import OneFile
 from turnfold.formats.placing import place_id
 from turnfold.formats.records import RecordReader, call_of, header_of, record_line, small_facts
 from turnfold.ids import SessionAddress, format_session_id
@@ -32,7 +32,7 @@ _time = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|
 _summary = re.compile(r"\[Previous conversation summary: (.*)\]\Z", re.DOTALL)
 
 
-class GoSessionFormat:
+class GoSessionFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = "go-session"
@@ -47,16 +47,9 @@ class GoSessionFormat:
         Raises:
             FormatError: The database cannot be read.
         """
-        try:
-            with open_database(path) as connection:
-                for row in connection.execute("SELECT * FROM sessions ORDER BY created_at, id"):
-                    yield _document({name: row[name] for name in row.keys()})  # noqa: SIM118  # a row is no mapping
-        except sqlite3.Error as error:
-            raise FormatError(f"{path}: {error}", path=str(path)) from error
-
-    def covered(self, path: Path) -> Iterable[Path]:
-        """A store is one file."""
-        return ()
+        with snapshot(path) as connection:
+            for row in connection.execute("SELECT * FROM sessions ORDER BY created_at, id"):
+                yield _document({name: row[name] for name in row.keys()})  # noqa: SIM118  # a row is no mapping
 
     def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
         """Read the header, and how long the session has been active, which stands in its last line."""
@@ -77,17 +70,9 @@ class GoSessionFormat:
         """Return a reader; messages that are new get the time at which the session was last active."""
         return GoSessionReader(state, find, info.created_us, met_at=info.metadata.get("last_active_at_us"))
 
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield nothing: the file lies in the working folder of the server."""
-        return iter(())
-
-    def companions(self, path: Path) -> list[Path]:
-        """A store is one file."""
-        return []
-
     def export_name(self, session_id: str) -> str:
         """Return a name for the session's lines; the store's own form is not written."""
-        return f"{session_id.replace('/', '_').replace(':', '_')[:60]}.jsonl"
+        return f"{stem_of(session_id)}.jsonl"
 
 
 def parse_go_time(text: Any) -> int | None:
@@ -154,8 +139,7 @@ class GoSessionReader(RecordReader):
         self._met_at = met_at
 
     def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        self.at = parse_go_time(value.get("at")) or self.at
-        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid=place_id("", 0))]
+        return self.header(line, value, uuid=place_id("", 0), at=parse_go_time(value.get("at")))
 
     def _compaction(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         record = object_of(value.get("record"))
@@ -191,8 +175,7 @@ class GoSessionReader(RecordReader):
         kept = self.event(line, "snapshot", {"kind": "session"}, at=parse_go_time(record.get("updated_at")))
         prompt = "" if _summary.match(prompt) else prompt
         out = [kept, *self.updated(metadata=facts, system_prompt=prompt, title=metadata.get("title"))]
-        tags = [tag for tag in list_of(metadata.get("tags")) if isinstance(tag, str) and tag]
-        return [*out, self.event(None, "tag", {"added": tags})] if tags else out
+        return [*out, *self.tagged(metadata.get("tags"))]
 
     handlers = {  # noqa: RUF012  # declared as ClassVar in the base
         "session": _session,

@@ -16,8 +16,8 @@ from typing import Any
 from turnfold.formats.base import Find, Line, Projected, SourceInfo
 from turnfold.formats.fields import arguments_of, list_of, metadata_of, name_of, object_of, some, stem_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, opaque, parse_at
-from turnfold.formats.media import Parts, media, response_of
-from turnfold.formats.places import oldest_first, small_text
+from turnfold.formats.media import Parts, content_of, media, response_of
+from turnfold.formats.places import oldest_first, root_of, small_text
 from turnfold.formats.rows import RowReader, said, told
 from turnfold.model.message import Message
 from turnfold.model.parts import OpaquePart, Part, ReasoningPart, ServerToolCallPart, TextPart, ToolCallPart, ToolResultPart
@@ -77,7 +77,7 @@ class GrokFormat:
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of sessions."""
-        root = Path(environ["GROK_HOME"]) if environ.get("GROK_HOME") else home / ".grok"
+        root = root_of(environ, "GROK_HOME", home / ".grok")
         return [root / "sessions"]
 
     def companions(self, path: Path) -> list[Path]:
@@ -173,9 +173,7 @@ class GrokReader(RowReader):
 
 
 def _content(content: Any) -> list[Part]:
-    if isinstance(content, str):
-        return [TextPart(content)] if content else []
-    return [_block(block) for block in list_of(content)]
+    return content_of(content, _block)
 
 
 def _block(block: Any) -> Part:

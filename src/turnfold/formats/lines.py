@@ -20,7 +20,8 @@ _surrogate = re.compile("[\ud800-\udfff]")
 PROBLEM_CHARS_MAX = 200
 """A problem's text is shown to people: no longer than this."""
 
-
+DETAIL_LINE_BYTES_MAX = 2_048
+"""The structured twin of a tool's answer goes into the part only on lines up to this size; it always stays in the kept line."""
 TITLE_CHARS_MAX = 120
 """A title that is made from a prompt."""
 

@@ -78,10 +78,6 @@ class LossReport:
         if seq is not None and len(seqs) < EXAMPLES_MAX:
             seqs.append(seq)
 
-    def __bool__(self) -> bool:
-        """Whether anything was lost."""
-        return bool(self._counts)
-
     @property
     def counts(self) -> dict[str, int]:
         """Kind of loss → how many, most frequent first."""

@@ -16,7 +16,8 @@ from typing import Final, assert_never
 from turnfold.core.conversation import Conversation
 from turnfold.formats import loss
 from turnfold.formats.loss import LossReport
-from turnfold.formats.outline import Block, Call, Data, Item, Note, Outline, Picture, Reasoning, Result, Text, Turn
+from turnfold.formats.outline import Outline
+from turnfold.formats.outline_blocks import Block, Call, Data, Item, Note, Picture, Reasoning, Result, Text, Turn
 from turnfold.formats.phrases import counted, data_size, facts, moment, one_line, title_of
 from turnfold.formats.prose import Block as ProseBlock
 from turnfold.formats.prose import CodeBlock, Heading, ListBlock, Paragraph, Quote, Rule, Table, parse

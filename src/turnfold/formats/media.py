@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from turnfold.codec.parts import take_out
+from turnfold.formats.fields import list_of
 from turnfold.model.message import Message
 from turnfold.model.parts import BlobPart, Part, TextPart, UriPart
 
@@ -28,6 +30,13 @@ def modality_of(mime_type: Any) -> str:
     """Return what kind of media a MIME type is: image, audio, video or document."""
     kind = mime_type.partition("/")[0] if isinstance(mime_type, str) else ""
     return kind if kind in _MODALITIES else "document"
+
+
+def content_of(content: Any, part_of: Callable[[Any], Part]) -> list[Part]:
+    """Return the parts of a content that is text or a list of blocks; ``part_of`` makes one of a block."""
+    if isinstance(content, str):
+        return [TextPart(content)] if content else []
+    return [part_of(block) for block in list_of(content)]
 
 
 def response_of(parts: list[Part], out: Parts) -> Any:

@@ -17,11 +17,22 @@ import msgspec
 
 from turnfold.formats.base import Find, Line, Projected, SourceInfo
 from turnfold.formats.documents import head_value
-from turnfold.formats.fields import cost_of, count_of, list_of, metadata_of, name_of, object_of, some, stem_of, text_of, text_or_none
-from turnfold.formats.lines import decode_line, opaque, parse_at
-from turnfold.formats.media import Parts, modality_of, response_of
-from turnfold.formats.places import oldest_first
-from turnfold.formats.rows import DETAIL_LINE_BYTES_MAX, Native, RowReader, native, said, told
+from turnfold.formats.fields import (
+    cost_of,
+    count_of,
+    exit_code_of,
+    metadata_of,
+    name_of,
+    object_of,
+    some,
+    stem_of,
+    text_of,
+    text_or_none,
+)
+from turnfold.formats.lines import DETAIL_LINE_BYTES_MAX, decode_line, opaque, parse_at
+from turnfold.formats.media import Parts, content_of, modality_of, response_of
+from turnfold.formats.places import oldest_first, root_of
+from turnfold.formats.rows import Native, RowReader, native, said, told
 from turnfold.formats.tree import Fork, Kind, Link, Tree
 from turnfold.model.event import MAIN
 from turnfold.model.message import Message
@@ -85,7 +96,7 @@ class PiFormat:
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of sessions."""
-        root = Path(environ["PI_CODING_AGENT_DIR"]) if environ.get("PI_CODING_AGENT_DIR") else home / ".pi" / "agent"
+        root = root_of(environ, "PI_CODING_AGENT_DIR", home / ".pi" / "agent")
         return [root / "sessions"]
 
     def companions(self, path: Path) -> list[Path]:
@@ -211,10 +222,7 @@ class PiReader(RowReader):
         native_id = name_of(entry.get("id")) or f"bash-{line.offset}"
         arguments = {"command": text_of(item.get("command"))}
         call = ToolCallPart(native_id, "bash", arguments, caller={"type": "user"})
-        code = item.get("exitCode")
-        answer = ToolResultPart(
-            native_id, text_of(item.get("output")), exit_code=code if type(code) is int and abs(code) < 1 << 53 else None
-        )
+        answer = ToolResultPart(native_id, text_of(item.get("output")), exit_code=exit_code_of(item.get("exitCode")))
         answer.is_error = bool(answer.exit_code) if answer.exit_code is not None else None
         answer.ext = some({name: item.get(name) for name in ("cancelled", "truncated", "fullOutputPath")})
         seen_by = "ui" if item.get("excludeFromContext") is True else "both"
@@ -271,9 +279,7 @@ def _usage(value: Any, model: str) -> Usage:
 
 
 def _content(content: Any) -> list[Part]:
-    if isinstance(content, str):
-        return [TextPart(content)] if content else []
-    return [_block(block) for block in list_of(content)]
+    return content_of(content, _block)
 
 
 def _block(block: Any) -> Part:

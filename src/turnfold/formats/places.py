@@ -1,9 +1,35 @@
-"""Looking for other tools' files."""
+"""Where other tools' files are, and looking for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+
+class OneFile:
+    """The part of ``formats.base.DocumentFormat`` that is the same where a file is all there is, and lies where its application says."""
+
+    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
+        """Yield nothing: there is no usual place."""
+        return iter(())
+
+    def companions(self, path: Path) -> list[Path]:
+        """Return nothing: all of a session is in the file."""
+        return []
+
+    def covered(self, path: Path) -> Iterable[Path]:
+        """Return nothing: no other file is read with it."""
+        return ()
+
+
+def root_of(environ: Mapping[str, str], variable: str, usual: Path) -> Path:
+    """Return the folder that a variable of the environment names, the usual one where it is empty or not set."""
+    return Path(environ[variable]) if environ.get(variable) else usual
+
+
+def data_root(home: Path, environ: dict[str, str]) -> Path:
+    """Return the folder of applications' data, as XDG has it."""
+    return root_of(environ, "XDG_DATA_HOME", home / ".local" / "share")
 
 
 def oldest_first(paths: Iterable[Path]) -> Iterator[Path]:

@@ -7,9 +7,12 @@ A name that was given to a branch or checkpoint stays given: what has one alread
 from __future__ import annotations
 
 import re
+from typing import Any, ClassVar
 
 from turnfold.formats.base import Line, Place, Projected
-from turnfold.formats.records import RecordReader
+from turnfold.formats.fields import count_of, text_of, text_or_none
+from turnfold.formats.lines import parse_at
+from turnfold.formats.records import Handler, RecordReader
 from turnfold.model.event import MAIN
 
 _place_id = re.compile(r"[^:]*:m:\d+", re.ASCII)
@@ -23,6 +26,23 @@ def place_id(branch: str, count: int) -> str:
 def is_place_id(uuid: object) -> bool:
     """Whether a native id is one of these, and so says nothing of the source."""
     return isinstance(uuid, str) and _place_id.fullmatch(uuid) is not None
+
+
+class PlacingReader(RecordReader):
+    """Reads a document whose lines name their places so; a subclass adds its own kinds to the handlers."""
+
+    def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        return self.header(line, value, uuid=place_id("", 0), at=parse_at(value.get("at")))
+
+    def _branch(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        return [branch_event(self, line, text_of(value.get("branch")), count_of(value.get("through")))]
+
+    def _checkpoint(self, line: Line, value: dict[str, Any]) -> list[Projected]:
+        name, branch, through = text_of(value.get("name")), text_of(value.get("branch")), count_of(value.get("through"))
+        at, problem = parse_at(value.get("at")), text_or_none(value.get("problem"))
+        return [checkpoint_event(self, line, name, branch=branch, through=through, at=at, problem=problem)]
+
+    handlers: ClassVar[dict[str, Handler]] = {"session": _session, "branch": _branch, "checkpoint": _checkpoint}
 
 
 def place_of(reader: RecordReader, branch: str, count: int) -> Place | None:

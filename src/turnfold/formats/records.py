@@ -12,14 +12,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from turnfold.codec.parts import take_out
-from turnfold.codec.residual import cut
 from turnfold.formats.base import Find, Line, Projected
 from turnfold.formats.documents import UNREADABLE, line_of, unreadable
-from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import METADATA_CHARS_MAX, arguments_of, list_of, name_of, object_of, some, text_of, text_or_none
 from turnfold.formats.lines import blank, decode_line, opaque, title_of
+from turnfold.formats.rows import said, told
 from turnfold.limits import LINE_BYTES_MAX, NAME_BYTES_MAX
-from turnfold.model.event import NewEvent, Visibility
+from turnfold.model.event import Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import ToolCallPart
 from turnfold.model.usage import NO_USAGE, Usage
@@ -32,20 +31,27 @@ UUID_CHARS_MAX = 200
 """Of a native id that a message is found by; a longer one is cut, since it is hostile anyway."""
 
 
+def read_file(path: Path) -> tuple[bytes, str | None]:
+    """Return a file's bytes and None, or nothing and why it is not read."""
+    try:
+        if path.is_symlink():
+            return b"", "a link to another file: not followed"
+        if path.stat().st_size > LINE_BYTES_MAX:
+            return b"", f"larger than LINE_BYTES_MAX = {LINE_BYTES_MAX} bytes"
+        return path.read_bytes(), None
+    except OSError as error:
+        return b"", f"cannot be read: {error.strerror or error}"
+
+
 def read_record(path: Path) -> tuple[Any, str | None, bytes]:
     """Read a JSON file of a layout.
 
     Returns:
         Its value, None, and nothing; or None, what is wrong with it, and its bytes as far as they can be kept.
     """
-    try:
-        if path.is_symlink():
-            return None, "a link to another file: not followed", b""
-        if path.stat().st_size > LINE_BYTES_MAX:
-            return None, f"larger than LINE_BYTES_MAX = {LINE_BYTES_MAX} bytes", b""
-        data = path.read_bytes()
-    except OSError as error:
-        return None, f"cannot be read: {error.strerror or error}", b""
+    data, problem = read_file(path)
+    if problem is not None:
+        return None, problem, b""
     value, problem = decode_line(data)
     return value, problem, b"" if problem is None else data
 
@@ -101,12 +107,12 @@ def safe_name(text: str) -> str:
     return kept.encode()[: NAME_BYTES_MAX - 32].decode(errors="ignore") or "unnamed"
 
 
-def small_facts(values: Mapping[str, Any], chars_max: int = 4096) -> dict[str, Any]:
+def small_facts(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that are fit for a session's metadata: short texts, numbers and truth values."""
     return {
         key: value
         for key, value in values.items()
-        if isinstance(value, (bool, int, float)) or (isinstance(value, str) and 0 < len(value) <= chars_max)
+        if isinstance(value, (bool, int, float)) or (isinstance(value, str) and 0 < len(value) <= METADATA_CHARS_MAX)
     }
 
 
@@ -118,18 +124,10 @@ def call_of(native: Any) -> ToolCallPart | None:
     if not isinstance(name, str):
         return None
     given = next((function[key] for key in ("arguments", "args", "input", "parameters") if key in function), None)
-    arguments, raw = _arguments(given) if isinstance(given, str) else (given, None)
+    arguments, raw = arguments_of(given)
     used = {"id", "name", "function", "type", "arguments", "args", "input", "parameters"}
     ext = {key: value for key, value in fields.items() if key not in used}
     return ToolCallPart(text_of(fields.get("id")), name, arguments, arguments_raw=raw, ext=ext)
-
-
-def _arguments(text: str) -> tuple[Any, str | None]:
-    """Arguments out of their text, and the text itself where writing them again would not give it back."""
-    value, problem = decode_line(text.encode())
-    if problem is not None:
-        return None, text
-    return value, None if _encode(value).decode() == text else text
 
 
 class RecordReader:
@@ -199,25 +197,21 @@ class RecordReader:
     ) -> Projected:
         """Build a message's event; over-long media go out of line. ``tokens`` 0 are estimated."""
         self._seen(at)
-        parts = take_out(message)
         if turn and self.title is None and visibility == "both":
             self.title = title_of(message.text.strip().partition("\n")[0])
-        source, more = (None, []) if line is None else cut(line.data, msgspec.to_builtins(message))
-        event = NewEvent(
-            type="message",
-            data=_encode(message),
+        return said(
+            line,
+            message,
+            problem=problem,
             at=self.at,
             branch=branch,
             actor=name_of(actor),
             visibility=visibility,
-            message_count=1,
             turn_count=int(turn),
             token_count=tokens,
             usage=usage,
             meta={"uuid": uuid},
-            source=source,
         )
-        return Projected(event, (*parts, *more), problem)
 
     def event(
         self,
@@ -234,20 +228,13 @@ class RecordReader:
     ) -> Projected:
         """Build an event that is no message; with a line it keeps it."""
         self._seen(at)
-        source, parts = (None, []) if line is None else cut(line.data, data)
-        event = NewEvent(
-            type=event_type,
-            data=_encode(data),
-            at=self.at,
-            branch=branch,
-            visibility=visibility,
-            message_count=0,
-            turn_count=0,
-            usage=usage,
-            meta=None if uuid is None else {"uuid": uuid},
-            source=source,
-        )
-        return Projected(event, tuple(parts), problem)
+        meta = some({"uuid": uuid}) or None
+        return told(line, event_type, data, problem=problem, at=self.at, branch=branch, visibility=visibility, usage=usage, meta=meta)
+
+    def header(self, line: Line, value: dict[str, Any], *, uuid: str, at: int | None = None) -> list[Projected]:
+        """Build the event of a document's first line: its facts but for the record."""
+        facts = {key: item for key, item in value.items() if key != "record"}
+        return [self.event(line, "settings", facts, at=at or None, uuid=uuid)]
 
     def kept(
         self,
@@ -281,6 +268,11 @@ class RecordReader:
             self.titled = True
             data["title"] = title_of(title) or ""
         return [self.event(None, "session.updated", data)] if data else []
+
+    def tagged(self, tags: Any) -> list[Projected]:
+        """Give the session tags; what is no text is left out."""
+        added = [tag for tag in list_of(tags) if isinstance(tag, str) and tag]
+        return [self.event(None, "tag", {"added": added})] if added else []
 
     def _seen(self, at: int | None) -> None:
         if at is not None:

@@ -29,8 +29,6 @@ from turnfold.model.parts import (
     UriPart,
 )
 
-_decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
 _RESPONSE_PARTS = frozenset({"input_text", "output_text", "text", "input_image", "input_audio", "input_file", "computer_screenshot"})
 
 

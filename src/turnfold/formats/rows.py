@@ -21,8 +21,6 @@ from turnfold.formats.media import Parts, slim
 from turnfold.model.event import NewEvent, Visibility
 from turnfold.model.message import Message
 
-DETAIL_LINE_BYTES_MAX = 2_048
-"""The structured twin of a tool's answer goes into the part only on lines up to this size; it always stays in the kept line."""
 Native = dict[str, tuple[str, Visibility]]
 """Native type → type and visibility of the event that holds its payload as it is."""
 _encode = msgspec.json.Encoder().encode
@@ -92,13 +90,14 @@ class RowReader:
         return told(line, "title", {"title": title[:TITLE_CHARS_MAX]}, at=self.at_us, visibility="ui", **fields)
 
 
-def said(line: Line | None, message: Message, out: Parts | None = None, **fields: Any) -> Projected:
+def said(line: Line | None, message: Message, out: Parts | None = None, *, problem: str | None = None, **fields: Any) -> Projected:
     """Return the event of a message.
 
     Args:
         line: The line that it keeps; None where another event keeps it.
         message: With its media inline.
         out: Parts that are out of line already.
+        problem: What is wrong with the line, shown to the user.
         fields: Of the event; ``message_count`` is 1 and ``turn_count`` 0 where they are not given.
     """
     parts = [*(out or ()), *take_out(message)]
@@ -107,10 +106,13 @@ def said(line: Line | None, message: Message, out: Parts | None = None, **fields
         source, more = cut(line.data, msgspec.to_builtins(message))
         parts += more
     counts = {"message_count": 1, "turn_count": 0}
-    return Projected(NewEvent(type="message", data=_encode(message), source=source, **counts | fields), tuple(dict(parts).items()))
+    event = NewEvent(type="message", data=_encode(message), source=source, **counts | fields)
+    return Projected(event, tuple(dict(parts).items()), problem)
 
 
-def told(line: Line | None, kind: str, data: dict[str, Any], out: Parts | None = None, **fields: Any) -> Projected:
+def told(
+    line: Line | None, kind: str, data: dict[str, Any], out: Parts | None = None, *, problem: str | None = None, **fields: Any
+) -> Projected:
     """Return an event that is no message; arguments as for ``said``."""
     parts = list(out or ())
     source = None
@@ -118,7 +120,8 @@ def told(line: Line | None, kind: str, data: dict[str, Any], out: Parts | None =
         source, more = cut(line.data, data)
         parts += more
     counts = {"message_count": 0, "turn_count": 0}
-    return Projected(NewEvent(type=kind, data=_encode(data), source=source, **counts | fields), tuple(dict(parts).items()))
+    event = NewEvent(type=kind, data=_encode(data), source=source, **counts | fields)
+    return Projected(event, tuple(dict(parts).items()), problem)
 
 
 def native(line: Line, kind: str, name: str, payload: dict[str, Any], **fields: Any) -> Projected:

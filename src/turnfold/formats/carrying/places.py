@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from turnfold.formats.places import root_of
 from turnfold.model.event import from_us
 
 PROJECT_CHARS_MAX = 200
@@ -63,7 +64,7 @@ class ClaudeTool:
 
     def home(self, user_home: Path, environ: Mapping[str, str]) -> Path:
         """See ``Tool``."""
-        return Path(environ.get(self.home_variable) or user_home / ".claude")
+        return root_of(environ, self.home_variable, user_home / ".claude")
 
     def path(self, home: Path, place: Place) -> Path:
         """See ``Tool``; a long folder name is matched by its beginning, since the tool's hash differs between its versions."""
@@ -92,7 +93,7 @@ class CodexTool:
 
     def home(self, user_home: Path, environ: Mapping[str, str]) -> Path:
         """See ``Tool``."""
-        return Path(environ.get(self.home_variable) or user_home / ".codex")
+        return root_of(environ, self.home_variable, user_home / ".codex")
 
     def path(self, home: Path, place: Place) -> Path:
         """See ``Tool``."""

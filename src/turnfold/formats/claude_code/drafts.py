@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from turnfold.formats.claude_code.messages import DETAIL_LINE_BYTES_MAX, FINISH_REASONS, OutOfLine, parts_of, restore
+from turnfold.formats.claude_code.messages import FINISH_REASONS, OutOfLine, parts_of, restore
 from turnfold.formats.claude_code.usage import Ledger, normalise
+from turnfold.formats.lines import DETAIL_LINE_BYTES_MAX
 from turnfold.formats.tree import Kind
 from turnfold.limits import NAME_BYTES_MAX
 from turnfold.model.event import Visibility

@@ -12,6 +12,7 @@ from turnfold.formats.carrying.options import continued
 from turnfold.formats.claude_code.reader import ClaudeCodeReader
 from turnfold.formats.lines import parse_at
 from turnfold.formats.pieces import pieces
+from turnfold.formats.places import oldest_first
 
 NAME = "claude-code"
 HEAD_BYTES = 64 * 1024
@@ -81,15 +82,8 @@ class ClaudeCodeFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield main and subagent files of all projects, oldest first."""
-        found: list[tuple[float, str, Path]] = []
-        for folder in self.folders(home, environ):
-            for pattern in ("*/*.jsonl", "*/*/subagents/*.jsonl"):
-                for path in folder.glob(pattern):
-                    try:
-                        found.append((path.stat().st_mtime, str(path), path))
-                    except OSError:
-                        continue  # gone between the listing and the look
-        yield from (path for _, _, path in sorted(found))
+        patterns = ("*/*.jsonl", "*/*/subagents/*.jsonl")
+        yield from oldest_first(path for folder in self.folders(home, environ) for pattern in patterns for path in folder.glob(pattern))
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folders of projects."""

@@ -27,9 +27,6 @@ FINISH_REASONS = {
 }
 """Anthropic's stop reasons in the words of the OpenTelemetry conventions."""
 
-DETAIL_LINE_BYTES_MAX = 2_048
-"""The structured twin of a tool's result goes into the part only on lines up to this size; it always stays in the kept line."""
-
 
 def parts_of(content: Any, out: OutOfLine) -> Parts:
     """Return the parts of a message's content: text, or a list of blocks. Long media are put into ``out``."""

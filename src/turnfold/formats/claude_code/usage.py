@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from turnfold.formats.fields import cost_of, count_of
 from turnfold.model.usage import NO_USAGE, Usage
 
 MESSAGES_OPEN_MAX = 32
@@ -16,22 +17,17 @@ def normalise(native: Any, model: str | None, cost_usd: Any = None) -> Usage:
     """Return Anthropic's usage in OTel terms: their ``input_tokens`` leaves cached tokens out, ours holds them."""
     if type(native) is not dict:
         native = {}
-    read, created = _count(native, "cache_read_input_tokens"), _count(native, "cache_creation_input_tokens")
+    read, created = count_of(native.get("cache_read_input_tokens")), count_of(native.get("cache_creation_input_tokens"))
     details = native.get("output_tokens_details")
     return Usage(
-        input_tokens=_count(native, "input_tokens") + read + created,
-        output_tokens=_count(native, "output_tokens"),
+        input_tokens=count_of(native.get("input_tokens")) + read + created,
+        output_tokens=count_of(native.get("output_tokens")),
         cache_read_input_tokens=read,
         cache_creation_input_tokens=created,
-        reasoning_output_tokens=_count(details, "thinking_tokens") if type(details) is dict else 0,
-        cost_microusd=round(cost_usd * 1_000_000) if type(cost_usd) in {float, int} and 0 <= cost_usd < 1e9 else 0,
+        reasoning_output_tokens=count_of(details.get("thinking_tokens")) if type(details) is dict else 0,
+        cost_microusd=cost_of(cost_usd),
         model=model or "",
     )
-
-
-def _count(native: dict[str, Any], name: str) -> int:
-    value = native.get(name)
-    return value if type(value) is int and 0 <= value < 1 << 53 else 0
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from turnfold.formats.carrying.options import MARK, continued
 from turnfold.formats.codex.reader import CodexReader
 from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
+from turnfold.formats.places import root_of
 from turnfold.limits import NAME_BYTES_MAX
 
 AGENT = "codex"
@@ -81,7 +82,7 @@ class CodexFormat:
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the two folders of rollouts."""
-        root = Path(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex"
+        root = root_of(environ, "CODEX_HOME", home / ".codex")
         return [root / "sessions", root / "archived_sessions"]
 
     def companions(self, path: Path) -> list[Path]:

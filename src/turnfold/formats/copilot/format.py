@@ -13,7 +13,7 @@ from turnfold.formats.copilot.reader import CopilotReader
 from turnfold.formats.documents import head_value
 from turnfold.formats.fields import metadata_of, name_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
-from turnfold.formats.places import oldest_first
+from turnfold.formats.places import oldest_first, root_of
 
 NAME = "copilot"
 DESCRIBE_LINES_MAX = 20
@@ -74,7 +74,7 @@ class CopilotFormat:
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of sessions."""
-        root = Path(environ["COPILOT_HOME"]) if environ.get("COPILOT_HOME") else home / ".copilot"
+        root = root_of(environ, "COPILOT_HOME", home / ".copilot")
         return [root / "session-state"]
 
     def companions(self, path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from turnfold.formats.fields import arguments_of, list_of, object_of, some, text_or_none
+from turnfold.formats.fields import arguments_of, exit_code_of, list_of, object_of, some, text_or_none
 from turnfold.formats.media import modality_of
 from turnfold.model.parts import BlobPart, OpaquePart, Part, TextPart, ToolCallPart, UriPart
 
@@ -70,7 +70,7 @@ def binary(item: Any) -> Part:
 def exit_code(data: dict[str, Any], result: dict[str, Any]) -> int | None:
     """Return the exit code of a command, wherever this version of the CLI put it."""
     for fields in (data.get("shellExecution"), *list_of(result.get("contents"))):
-        code = object_of(fields).get("exitCode")
-        if type(code) is int and abs(code) < 1 << 53:
+        code = exit_code_of(object_of(fields).get("exitCode"))
+        if code is not None:
             return code
     return None

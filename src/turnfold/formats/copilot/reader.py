@@ -19,9 +19,9 @@ from turnfold.formats.base import Line, Projected
 from turnfold.formats.copilot.parts import attachment, binary, call, exit_code, provider_of, texts
 from turnfold.formats.copilot.usage import Meter
 from turnfold.formats.fields import count_of, list_of, name_of, object_of, some, text_of, text_or_none
-from turnfold.formats.lines import opaque, parse_at
+from turnfold.formats.lines import DETAIL_LINE_BYTES_MAX, opaque, parse_at
 from turnfold.formats.media import Parts, response_of
-from turnfold.formats.rows import DETAIL_LINE_BYTES_MAX, Native, RowReader, native, said, told
+from turnfold.formats.rows import Native, RowReader, native, said, told
 from turnfold.model.event import MAIN
 from turnfold.model.message import Message
 from turnfold.model.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart

@@ -22,8 +22,8 @@ from typing import Any
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.databases.adk_reader import AdkReader
 from turnfold.formats.databases.database import DatabaseFormat, header_of
-from turnfold.formats.databases.tables import Row, at_of, opened, row_line, rows_of, salvaging, session_id_of, snapshot
-from turnfold.formats.documents import tables_of
+from turnfold.formats.databases.tables import Row, at_of, opened, row_line, rows_of, salvaging, session_id_of
+from turnfold.formats.documents import snapshot, tables_of
 from turnfold.formats.fields import object_of, text_of, text_or_none
 
 SESSION_COLUMNS = frozenset({"app_name", "user_id", "id", "state", "create_time"})

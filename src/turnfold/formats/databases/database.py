@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from turnfold.errors import FormatError
 from turnfold.formats.fields import object_of, stem_of
 from turnfold.formats.heads import SQLITE_MAGIC
 from turnfold.formats.lines import decode_line
+from turnfold.formats.places import OneFile
 
 
-class DatabaseFormat:
+class DatabaseFormat(OneFile):
     """The part of ``formats.base.DocumentFormat`` that is the same for every database."""
 
     name = ""
@@ -30,14 +31,6 @@ class DatabaseFormat:
         """
         if not self.sniff(path, SQLITE_MAGIC):
             raise FormatError(f"{path}: not a database of {self.name}", hint="is the file whole, and of this format?", path=str(path))
-
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield nothing: where an application keeps its database is its own affair."""
-        return iter(())
-
-    def companions(self, path: Path) -> list[Path]:
-        """Return nothing: all sessions are in the file."""
-        return []
 
     def covered(self, path: Path) -> Iterable[Path]:
         """Return SQLite's files beside a database, which hold nothing that it does not say."""

@@ -19,10 +19,11 @@ from typing import Any
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.goose_reader import GooseReader
-from turnfold.formats.databases.tables import Row, at_of, opened, row_line, rows_of, salvaging, session_id_of, snapshot
-from turnfold.formats.documents import tables_of
+from turnfold.formats.databases.tables import Row, at_of, opened, row_line, rows_of, salvaging, session_id_of
+from turnfold.formats.documents import snapshot, tables_of
 from turnfold.formats.fields import metadata_of, name_of, object_of, text_of
 from turnfold.formats.lines import decode_line
+from turnfold.formats.places import data_root
 from turnfold.limits import NAME_BYTES_MAX
 
 COLUMNS = {
@@ -91,7 +92,7 @@ def folders(home: Path, environ: dict[str, str]) -> list[Path]:
     """Return where Goose keeps its sessions: the place that is set, that of Linux and macOS, that of Windows."""
     if environ.get("GOOSE_PATH_ROOT"):
         return [Path(environ["GOOSE_PATH_ROOT"]) / "data" / "sessions"]
-    data = Path(environ["XDG_DATA_HOME"]) if environ.get("XDG_DATA_HOME") else home / ".local" / "share"
+    data = data_root(home, environ)
     found = [data / "goose" / "sessions"]
     if environ.get("APPDATA"):
         found.append(Path(environ["APPDATA"]) / "Block" / "goose" / "data" / "sessions")

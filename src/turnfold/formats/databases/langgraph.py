@@ -33,8 +33,8 @@ from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.jsonplus import Unreadable, decode
 from turnfold.formats.databases.langgraph_reader import LangGraphReader
 from turnfold.formats.databases.langgraph_walk import Checkpoint, Walk, Write
-from turnfold.formats.databases.tables import Row, at_of, json_value, row_line, rows_of, salvaging, session_id_of, snapshot
-from turnfold.formats.documents import tables_of, unreadable
+from turnfold.formats.databases.tables import Row, at_of, json_value, row_line, rows_of, salvaging, session_id_of
+from turnfold.formats.documents import snapshot, tables_of, unreadable
 from turnfold.formats.fields import object_of, text_of
 
 COLUMNS = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint", "metadata"})

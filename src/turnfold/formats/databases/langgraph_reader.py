@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from turnfold.formats.base import Line, Place, Projected
 from turnfold.formats.databases.jsonplus import TYPE
 from turnfold.formats.databases.langgraph_walk import fields_of
@@ -13,13 +11,12 @@ from turnfold.formats.databases.tables import Handler, Row, TableReader, at_of
 from turnfold.formats.fields import list_of, name_of, object_of, text_of
 from turnfold.formats.lists.langchain import LangChainShape
 from turnfold.formats.lists.shape import Place as ListPlace
-from turnfold.limits import STATE_VALUE_BYTES_MAX
+from turnfold.formats.lists.shape import state_of
 from turnfold.model.event import MAIN, Visibility
 from turnfold.model.usage import NO_USAGE
 
 BRANCH_ID_CHARS = 18
 """Of a checkpoint's id, which begins with its time, in the name of the branch that it begins."""
-_encode = msgspec.json.Encoder().encode
 _shape = LangChainShape()
 
 
@@ -110,7 +107,7 @@ class LangGraphReader(TableReader):
 
     def _state(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
         out = self._enter(row)
-        values = _storable(object_of(row.get("values")))
+        values = state_of(row.get("values"))
         removed = [name for name in list_of(row.get("removed")) if name_of(name) is not None]
         if values or removed:
             data: Row = {"values": values} | ({"removed": removed} if removed else {})
@@ -118,7 +115,7 @@ class LangGraphReader(TableReader):
         return [*out, self.event(line, "settings", {"kind": "state"}, branch=self._current)]
 
     def _final(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
-        values = _storable(object_of(row.get("values")))
+        values = state_of(row.get("values"))
         return [self.event(line, "state.set", {"values": values}, branch=self._current)]
 
     def _checkpoint(self, line: Line, row: Row, _whole: Row) -> list[Projected]:
@@ -150,8 +147,3 @@ class LangGraphReader(TableReader):
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else text_of(object_of(value).get(TYPE)) or "unknown"
-
-
-def _storable(values: Row) -> Row:
-    """Leave out what no state can hold; it stands in the kept line."""
-    return {key: value for key, value in values.items() if name_of(key) is not None and len(_encode(value)) <= STATE_VALUE_BYTES_MAX}

@@ -28,9 +28,8 @@ from turnfold.formats.databases.tables import (
     rows_of,
     salvaging,
     session_id_of,
-    snapshot,
 )
-from turnfold.formats.documents import line_of, tables_of
+from turnfold.formats.documents import line_of, snapshot, tables_of
 from turnfold.formats.fields import count_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.media import Parts
 from turnfold.formats.responses import message_of, output_of

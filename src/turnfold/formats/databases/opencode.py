@@ -24,11 +24,12 @@ from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.databases.database import DatabaseFormat, header_of
 from turnfold.formats.databases.opencode_lines import Source, document_of
 from turnfold.formats.databases.opencode_reader import OpenCodeReader
-from turnfold.formats.databases.tables import Row, at_of, rows_of, salvaging, session_id_of, snapshot
-from turnfold.formats.documents import head_value, tables_of
+from turnfold.formats.databases.tables import Row, at_of, rows_of, salvaging, session_id_of
+from turnfold.formats.documents import head_value, snapshot, tables_of
 from turnfold.formats.fields import metadata_of, name_of, object_of, text_of, text_or_none
 from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lines import decode_line
+from turnfold.formats.places import data_root
 
 COLUMNS = {
     "session": frozenset({"id", "directory", "title", "version", "time_created"}),
@@ -106,7 +107,7 @@ class OpenCodeFormat(DatabaseFormat):
 
 
 def _data_folder(home: Path, environ: dict[str, str]) -> Path:
-    return (Path(environ["XDG_DATA_HOME"]) if environ.get("XDG_DATA_HOME") else home / ".local" / "share") / "opencode"
+    return data_root(home, environ) / "opencode"
 
 
 # ---- the database ------------------------------------------------------------------------------------------------------------------------

@@ -11,14 +11,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from turnfold.errors import FormatError
 from turnfold.formats.base import Find, Line, Projected, SourceInfo
-from turnfold.formats.documents import DATABASE_ERRORS, line_of, open_database, unreadable
+from turnfold.formats.documents import DATABASE_ERRORS, line_of, unreadable
 from turnfold.formats.fields import text_of
 from turnfold.formats.lines import decode_line, opaque, parse_at
 from turnfold.formats.media import Parts
@@ -39,21 +37,6 @@ _replace = msgspec.structs.replace
 
 
 # ---- from a database ---------------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database for one consistent look at it.
-
-    Raises:
-        FormatError: It cannot be opened or read.
-    """
-    with open_database(path) as connection:
-        try:
-            connection.execute("BEGIN")
-            yield connection
-        except DATABASE_ERRORS as error:
-            raise FormatError(f"{path}: {error}", hint="is the file whole?", path=str(path)) from error
 
 
 def rows_of(connection: sqlite3.Connection, statement: str, values: Iterable[Any] = (), *, json: Iterable[str] = ()) -> Iterator[Row]:
@@ -192,7 +175,7 @@ class TableReader(RowReader):
     def unread(self, line: Line, native_type: str, problem: str | None = None, **envelope: Any) -> Projected:
         """Keep a row without a meaning, and report what is wrong with it, if something is."""
         data = {"native_type": native_type} | ({"problem": problem} if problem else {})
-        return _replace(self.event(line, "opaque", data, **envelope), problem=problem)
+        return self.event(line, "opaque", data, problem=problem, **envelope)
 
 
 def answers(message: Message) -> list[ToolResultPart]:

@@ -17,7 +17,7 @@ from turnfold.formats.fields import name_of, object_of, short_hash, stem_of
 from turnfold.formats.gemini.format import NAME, GeminiFormat, gemini_folder
 from turnfold.formats.gemini.reader import GeminiReader
 from turnfold.formats.lines import decode_line
-from turnfold.formats.places import oldest_first
+from turnfold.formats.places import OneFile, oldest_first
 
 DOCUMENT_NAME = "gemini-json"
 _FIXED = ("sessionId", "projectHash", "startTime", "kind")
@@ -28,7 +28,7 @@ _turns = re.compile(rb'\s*\[\s*\{\s*(?:"role"\s*:\s*"(?:user|model)"\s*,\s*"part
 """A saved conversation: with its history named, or (before that) as a list of the API's turns, which other programs write too."""
 
 
-class GeminiDocumentFormat:
+class GeminiDocumentFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = DOCUMENT_NAME
@@ -94,10 +94,6 @@ class GeminiDocumentFormat:
         lines += [line_of(item) if isinstance(item, dict) else _no_object(at, item) for at, item in enumerate(turns)]
         return Document(native_id=native_id, lines=lines)
 
-    def covered(self, path: Path) -> Iterable[Path]:
-        """A document is one file."""
-        return ()
-
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the documents under ``~/.gemini`` that were not carried over to JSON Lines, oldest first."""
         root = gemini_folder(home, environ)
@@ -107,10 +103,6 @@ class GeminiDocumentFormat:
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of projects."""
         return [gemini_folder(home, environ) / "tmp"]
-
-    def companions(self, path: Path) -> list[Path]:
-        """A document is one file."""
-        return []
 
     def export_name(self, session_id: str) -> str:
         """Return the name of the lines of the document."""

@@ -11,7 +11,7 @@ from turnfold.formats.base import Find, SourceInfo
 from turnfold.formats.fields import list_of, metadata_of, name_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.gemini.reader import GeminiReader
 from turnfold.formats.lines import decode_line, parse_at
-from turnfold.formats.places import oldest_first
+from turnfold.formats.places import oldest_first, root_of
 
 NAME = "gemini"
 DESCRIBE_LINES_MAX = 20
@@ -88,7 +88,7 @@ class GeminiFormat:
 
 def gemini_folder(home: Path, environ: dict[str, str]) -> Path:
     """Return the tool's own folder."""
-    return (Path(environ["GEMINI_CLI_HOME"]) if environ.get("GEMINI_CLI_HOME") else home) / ".gemini"
+    return root_of(environ, "GEMINI_CLI_HOME", home) / ".gemini"
 
 
 def _is_message(value: dict[str, Any]) -> bool:

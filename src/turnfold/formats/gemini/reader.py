@@ -19,9 +19,9 @@ import msgspec
 from turnfold.formats.base import Find, Line, Projected
 from turnfold.formats.fields import count_of, list_of, name_of, object_of, some, text_of, text_or_none
 from turnfold.formats.gemini.parts import PROVIDER, call_of, parts_of, result_of
-from turnfold.formats.lines import opaque, parse_at
+from turnfold.formats.lines import DETAIL_LINE_BYTES_MAX, opaque, parse_at
 from turnfold.formats.media import Parts
-from turnfold.formats.rows import DETAIL_LINE_BYTES_MAX, RowReader, native, said, told
+from turnfold.formats.rows import RowReader, native, said, told
 from turnfold.model.event import Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import Part, ReasoningPart, ToolCallPart, ToolResultPart
@@ -196,7 +196,7 @@ class GeminiReader(RowReader):
             meta = {"uuid": native_id} if not written.seqs else None
             written.role = message.role
             written.seqs = [*written.seqs, seq]
-            fields = {"at": self.at_us, "message_id": native_id, "meta": meta, "visibility": seen_by}
+            fields: dict[str, Any] = {"at": self.at_us, "message_id": native_id, "meta": meta, "visibility": seen_by}
             yield said(line, message, out, message_count=int(not joins), turn_count=int(typed), **fields)
             line, out, seq = None, [], seq + 1
 

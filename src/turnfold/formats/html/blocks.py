@@ -7,7 +7,8 @@ from typing import Final, assert_never
 
 from turnfold.formats.html.escaping import esc
 from turnfold.formats.html.prose import coloured, prose, typed, verbatim
-from turnfold.formats.outline import OUTPUT, PICTURES, Block, Call, Data, Field, Item, Note, Picture, Reasoning, Result, Text
+from turnfold.formats.outline import OUTPUT, PICTURES
+from turnfold.formats.outline_blocks import Block, Call, Data, Field, Item, Note, Picture, Reasoning, Result, Text
 from turnfold.formats.phrases import counted, data_size, moment, one_line
 
 SHORT_CHARS_MAX: Final = 120

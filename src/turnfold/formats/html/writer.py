@@ -20,7 +20,8 @@ from turnfold.formats.html.escaping import esc
 from turnfold.formats.html.prose import typed
 from turnfold.formats.html.style import STYLE
 from turnfold.formats.loss import LossReport
-from turnfold.formats.outline import Item, Outline, Turn
+from turnfold.formats.outline import Outline
+from turnfold.formats.outline_blocks import Item, Turn
 from turnfold.formats.phrases import counted, facts, one_line, title_of
 from turnfold.model.session import SessionInfo
 

@@ -12,7 +12,7 @@ from turnfold.formats.documents import head_value
 from turnfold.formats.fields import at_ms, metadata_of, name_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.kimi.reader import KimiReader
 from turnfold.formats.lines import decode_line
-from turnfold.formats.places import oldest_first, small_text
+from turnfold.formats.places import oldest_first, root_of, small_text
 
 NAME = "kimi"
 DESCRIBE_LINES_MAX = 20
@@ -69,7 +69,7 @@ class KimiFormat:
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return the folder of sessions."""
-        root = Path(environ["KIMI_CODE_HOME"]) if environ.get("KIMI_CODE_HOME") else home / ".kimi-code"
+        root = root_of(environ, "KIMI_CODE_HOME", home / ".kimi-code")
         return [root / "sessions"]
 
     def companions(self, path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnfold.formats.fields import arguments_of, count_of, list_of, object_of, some, text_of, text_or_none
+from turnfold.formats.fields import arguments_of, count_of, object_of, some, text_of, text_or_none
 from turnfold.formats.media import media
 from turnfold.model.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from turnfold.model.usage import NO_USAGE, Usage
@@ -17,13 +17,6 @@ def usage_of(value: Any, model: str) -> Usage:
     total = count_of(fields.get("inputOther")) + read + written
     usage = Usage(total, count_of(fields.get("output")), read, written, model=model)
     return usage or NO_USAGE
-
-
-def content_of(content: Any) -> list[Part]:
-    """Return the parts of a content: text, or a list of blocks."""
-    if isinstance(content, str):
-        return [TextPart(content)] if content else []
-    return [part_of(block) for block in list_of(content)]
 
 
 def part_of(block: Any) -> Part:

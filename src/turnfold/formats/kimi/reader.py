@@ -13,9 +13,9 @@ from typing import Any
 
 from turnfold.formats.base import Line, Projected, SourceInfo
 from turnfold.formats.fields import at_ms, count_of, list_of, name_of, object_of, some, text_of, text_or_none
-from turnfold.formats.kimi.parts import content_of, function_call, part_of, usage_of
+from turnfold.formats.kimi.parts import function_call, part_of, usage_of
 from turnfold.formats.lines import opaque
-from turnfold.formats.media import Parts, response_of
+from turnfold.formats.media import Parts, content_of, response_of
 from turnfold.formats.rows import Native, RowReader, native, said, told
 from turnfold.model.event import Visibility
 from turnfold.model.message import ROLES, Message
@@ -127,7 +127,7 @@ class KimiReader(RowReader):
             return opaque(line, self.at_us, "context.append_message")
         origin = object_of(item.get("origin"))
         out: Parts = []
-        parts = content_of(item.get("content"))
+        parts = content_of(item.get("content"), part_of)
         if role == "tool":
             parts = [ToolResultPart(text_of(item.get("toolCallId")), response_of(parts, out))]
         message = Message(role, [*parts, *(function_call(call) for call in list_of(item.get("toolCalls")))])
@@ -194,7 +194,7 @@ class KimiReader(RowReader):
         result = object_of(event.get("result"))
         out: Parts = []
         output = result.get("output")
-        response = response_of(content_of(output), out) if isinstance(output, str | list) else output
+        response = response_of(content_of(output, part_of), out) if isinstance(output, str | list) else output
         part = ToolResultPart(text_of(event.get("toolCallId")), response)
         if isinstance(result.get("isError"), bool):
             part.is_error = result["isError"]

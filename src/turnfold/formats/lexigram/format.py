@@ -9,12 +9,13 @@ from typing import Any
 
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
 from turnfold.formats.documents import head_value, tables_of
-from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import cost_of, count_of, list_of, name_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lexigram.stores import CHECKPOINT_KEY, SESSION_KEY, documents_of, found_in_database, found_in_json
 from turnfold.formats.lines import parse_at
-from turnfold.formats.placing import branch_event, checkpoint_event, place_id
-from turnfold.formats.records import RecordReader, call_of, header_of, small_facts
+from turnfold.formats.places import OneFile
+from turnfold.formats.placing import PlacingReader, place_id
+from turnfold.formats.records import call_of, header_of, small_facts
 from turnfold.model.message import ROLES, Message
 from turnfold.model.parts import Part, TextPart, ToolResultPart
 from turnfold.model.usage import Usage
@@ -25,7 +26,7 @@ _FIELDS = ("session_id", "user_id", "status", "turns", "variables")
 _begins = re.compile(rb'\s*\{\s*"(?:ai:(?:session|checkpoint):|session_id":\s*"[^"]{0,300}",\s*"user_id":\s*"[^"]{0,300}",\s*"status":)')
 
 
-class LexigramFormat:
+class LexigramFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = "lexigram"
@@ -48,10 +49,6 @@ class LexigramFormat:
         is_database = read_head(path, len(SQLITE_MAGIC)) == SQLITE_MAGIC
         yield from documents_of(*(found_in_database(path) if is_database else found_in_json(path)))
 
-    def covered(self, path: Path) -> Iterable[Path]:
-        """A store is one file."""
-        return ()
-
     def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
         """Read the header; a branch of the package is a session of its own that names the one it was forked from."""
         header = header_of(head)
@@ -68,25 +65,13 @@ class LexigramFormat:
         """Return a reader of a session."""
         return LexigramReader(state, find, info.created_us)
 
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield nothing: the store lies where the application says."""
-        return iter(())
-
-    def companions(self, path: Path) -> list[Path]:
-        """A store is one file."""
-        return []
-
     def export_name(self, session_id: str) -> str:
         """Return a name for the session's lines; the store's own form is not written."""
-        return f"{session_id.replace('/', '_')[:60]}.jsonl"
+        return f"{stem_of(session_id)}.jsonl"
 
 
-class LexigramReader(RecordReader):
+class LexigramReader(PlacingReader):
     """Reads one session."""
-
-    def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        self.at = parse_at(value.get("at")) or self.at
-        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid=place_id("", 0))]
 
     def _message(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         turn, branch, number = object_of(value.get("record")), text_of(value.get("branch")), count_of(value.get("number"))
@@ -111,14 +96,6 @@ class LexigramReader(RecordReader):
             out.append(self.message(None, Message("tool", answers), uuid=f"{uuid}:results", branch=branch))
         return out
 
-    def _branch(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        return [branch_event(self, line, text_of(value.get("branch")), count_of(value.get("through")))]
-
-    def _checkpoint(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        name, branch, through = text_of(value.get("name")), text_of(value.get("branch")), count_of(value.get("through"))
-        at, problem = parse_at(value.get("at")), text_or_none(value.get("problem"))
-        return [checkpoint_event(self, line, name, branch=branch, through=through, at=at, problem=problem)]
-
     def _state(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         record = object_of(value.get("record"))
         kept = self.event(
@@ -128,11 +105,8 @@ class LexigramReader(RecordReader):
         updated = self.updated(metadata=facts, system_prompt=text_or_none(record.get("system_prompt")))
         return [kept, *self.state_set(record.get("variables")), *updated]
 
-    handlers = {  # noqa: RUF012  # declared as ClassVar in the base
-        "session": _session,
+    handlers = PlacingReader.handlers | {
         "message": _message,
-        "branch": _branch,
-        "checkpoint": _checkpoint,
         "state": _state,
     }
 
@@ -157,7 +131,6 @@ def _ext(turn: dict[str, Any], call_count: int, paired: list[Any]) -> dict[str, 
 
 def _usage(turn: dict[str, Any], role: str) -> Usage:
     """A turn's tokens, which are not split: what a model said is output."""
-    tokens, cost = count_of(turn.get("tokens_used")), turn.get("cost")
-    paid = round(cost * 1e6) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and 0 < cost < 1e9 else 0
-    model = name_of(turn.get("model")) or ""
-    return Usage(0 if role == "assistant" else tokens, tokens if role == "assistant" else 0, cost_microusd=paid, model=model)
+    tokens, model = count_of(turn.get("tokens_used")), name_of(turn.get("model")) or ""
+    read_in, out = (0, tokens) if role == "assistant" else (tokens, 0)
+    return Usage(read_in, out, cost_microusd=cost_of(turn.get("cost")), model=model)

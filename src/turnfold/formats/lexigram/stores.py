@@ -16,7 +16,7 @@ import msgspec
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document
-from turnfold.formats.documents import open_database, unreadable
+from turnfold.formats.documents import snapshot, unreadable
 from turnfold.formats.fields import list_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line
 from turnfold.formats.records import read_record, record_line, safe_name
@@ -42,14 +42,11 @@ def found_in_database(path: Path) -> tuple[list[Found], list[Found]]:
     Raises:
         FormatError: The database cannot be read.
     """
-    try:
-        with open_database(path) as connection:
-            sessions = [_row(row, "session_id") for row in connection.execute("SELECT * FROM ai_sessions ORDER BY rowid")]
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            rows = connection.execute("SELECT * FROM ai_checkpoints ORDER BY rowid").fetchall() if "ai_checkpoints" in tables else []
-            checkpoints = [_row(row, "checkpoint_id") for row in rows]
-    except sqlite3.Error as error:
-        raise FormatError(f"{path}: {error}", path=str(path)) from error
+    with snapshot(path) as connection:
+        sessions = [_row(row, "session_id") for row in connection.execute("SELECT * FROM ai_sessions ORDER BY rowid")]
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        rows = connection.execute("SELECT * FROM ai_checkpoints ORDER BY rowid").fetchall() if "ai_checkpoints" in tables else []
+        checkpoints = [_row(row, "checkpoint_id") for row in rows]
     return sessions, checkpoints
 
 

@@ -14,7 +14,8 @@ import msgspec
 from turnfold.formats.claude_code.messages import FINISH_REASONS, parts_of
 from turnfold.formats.claude_code.usage import normalise
 from turnfold.formats.fields import list_of, text_of, text_or_none
-from turnfold.formats.lists.shape import Items, Parts, Place, Said, at_of
+from turnfold.formats.lists.shape import Items, Place, Said, at_of
+from turnfold.formats.media import Parts
 from turnfold.model.message import Message
 from turnfold.model.usage import NO_USAGE
 

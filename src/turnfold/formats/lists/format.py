@@ -6,7 +6,6 @@ file of many envelopes, one per line (training data), is many sessions.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,19 @@ from typing import Any
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Reader, SourceInfo
 from turnfold.formats.documents import line_of, unreadable
-from turnfold.formats.fields import name_of, object_of
+from turnfold.formats.fields import name_of, object_of, stem_of
 from turnfold.formats.lines import decode_line
 from turnfold.formats.lists.peek import around, list_in, peek
 from turnfold.formats.lists.reader import ENVELOPE, HEADER, ListReader
 from turnfold.formats.lists.shape import TIME_KEYS, Place, Shape, at_of, id_in
+from turnfold.formats.places import OneFile
 from turnfold.limits import LINE_BYTES_MAX, NAME_BYTES_MAX
 
 BY_LINE = "-jsonl"
 """What the name of a format ends with whose file has one item per line."""
-FILE_ID_CHARS_MAX = 60
-"""Of an id in a file name: file systems take 255 bytes, and a character may be four."""
-_unsafe = re.compile(r"[^\w.-]+|\.\.+")
 
 
-class _Common:
+class _Common(OneFile):
     """What both have in common."""
 
     def __init__(self, shape: Shape, name: str) -> None:
@@ -38,14 +35,6 @@ class _Common:
     def reader(self, path: Path, info: SourceInfo, state: dict[str, Any] | None, find: Find) -> Reader:
         """Return a reader; a list is linear, so nothing is ever looked up."""
         return ListReader(self.shape, state)
-
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield nothing: an application keeps its lists where it likes."""
-        yield from ()
-
-    def companions(self, path: Path) -> list[Path]:
-        """A list is one file."""
-        return []
 
     def _sureness(self, head: bytes, *, by_line: bool) -> float:
         seen = peek(head)
@@ -92,13 +81,9 @@ class ListFormat(_Common):
         items = [_item(line, value, trouble) for line, (value, trouble) in zip(lines, values, strict=True)]
         yield self._lines(id_from(path), {}, items, len(items))
 
-    def covered(self, path: Path) -> Iterable[Path]:
-        """Nothing else is read."""
-        return ()
-
     def export_name(self, session_id: str) -> str:
         """Return a file name for a session."""
-        return file_name(session_id) + ".json"
+        return stem_of(session_id) + ".json"
 
     def _document(self, path: Path, value: Any, fallback_id: str) -> Document:
         fields = object_of(value)
@@ -137,17 +122,12 @@ class ListLinesFormat(_Common):
 
     def export_name(self, session_id: str) -> str:
         """Return a file name for a session."""
-        return file_name(session_id) + ".jsonl"
+        return stem_of(session_id) + ".jsonl"
 
 
 def id_from(path: Path) -> str:
     """Return a session id from a file's name."""
     return name_of(path.stem) or path.stem.encode()[: NAME_BYTES_MAX // 2].decode(errors="ignore") or "list"
-
-
-def file_name(session_id: str) -> str:
-    """Return a session id as a file's name without its suffix."""
-    return _unsafe.sub("_", session_id)[:FILE_ID_CHARS_MAX] or "session"
 
 
 def _has_list(value: Any) -> bool:

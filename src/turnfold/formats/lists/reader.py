@@ -6,20 +6,19 @@ from typing import Any
 
 import msgspec
 
-from turnfold.codec.residual import cut
 from turnfold.formats.base import Line, Projected
 from turnfold.formats.documents import UNREADABLE
 from turnfold.formats.fields import name_of, object_of, text_of, text_or_none
 from turnfold.formats.lines import blank, decode_line, opaque, title_of
-from turnfold.formats.lists.shape import Parts, Place, Said, Shape, at_of, out_of_line
-from turnfold.model.event import NewEvent
+from turnfold.formats.lists.shape import Place, Said, Shape, at_of, out_of_line
+from turnfold.formats.media import Parts
+from turnfold.formats.rows import said, told
 from turnfold.model.usage import NO_USAGE, Usage
 
 HEADER = "turnfold.list"
 """Key of a document's first line: whose list it is, and its id."""
 ENVELOPE = "turnfold.envelope"
 """Key of a document's last line: the fields around the list, which may change when it goes on."""
-_encode = msgspec.json.Encoder().encode
 
 
 class ListReader:
@@ -55,11 +54,11 @@ class ListReader:
         if UNREADABLE in value:
             return [opaque(line, self._at, None, text_of(value.get("problem")) or "cannot be read")]
         self._place.number += 1
-        said = self._shape.said(value, self._place)
-        if not said:
+        items = self._shape.said(value, self._place)
+        if not items:
             kind = text_or_none(value.get("type")) or text_or_none(value.get("role"))
-            return [opaque(line, self._at, kind, None if said is not None else f"no item of {self._shape.name}")]
-        return [self._message(one, line if index == 0 else None, index) for index, one in enumerate(said)]
+            return [opaque(line, self._at, kind, None if items is not None else f"no item of {self._shape.name}")]
+        return [self._message(one, line if index == 0 else None, index) for index, one in enumerate(items)]
 
     def finish(self, next_seq: int) -> list[Projected]:
         """Give the session the first typed message as its title, where the list has none."""
@@ -68,29 +67,18 @@ class ListReader:
         self._titled = True
         return [self._note("title", {"title": self._title})]
 
-    def _message(self, said: Said, line: Line | None, index: int) -> Projected:
-        message = said.message
-        self._at = said.at_us or self._at
-        typed = message.role == "user" and bool(message.parts) and not message.tool_results and said.visibility is None
+    def _message(self, one: Said, line: Line | None, index: int) -> Projected:
+        message = one.message
+        self._at = one.at_us or self._at
+        typed = message.role == "user" and bool(message.parts) and not message.tool_results and one.visibility is None
         if typed and self._title is None:
             self._title = title_of(message.text.strip().partition("\n")[0])
-        visibility = said.visibility or ("model" if message.role in {"system", "developer"} else "both")
-        parts: Parts = list(said.parts)
+        visibility = one.visibility or ("model" if message.role in {"system", "developer"} else "both")
+        parts: Parts = list(one.parts)
         out_of_line(message, parts)
-        source, more = (None, []) if line is None else cut(line.data, msgspec.to_builtins(message))
         native_id = name_of(message.native_id)
-        event = NewEvent(
-            type="message",
-            data=_encode(message),
-            at=self._at,
-            visibility=visibility,
-            message_count=1,
-            turn_count=int(typed),
-            usage=said.usage,
-            meta={"uuid": native_id} if native_id and index == 0 else None,
-            source=source,
-        )
-        return Projected(event, (*parts, *more))
+        meta = {"uuid": native_id} if native_id and index == 0 else None
+        return said(line, message, parts, at=self._at, visibility=visibility, turn_count=int(typed), usage=one.usage, meta=meta)
 
     def _envelope(self, line: Line, fields: dict[str, Any]) -> list[Projected]:
         """Say what stands around the list; the line itself is kept by the first event."""
@@ -110,10 +98,7 @@ class ListReader:
 
     def _frame(self, line: Line, kind: str) -> Projected:
         """What is around the items: kept whole as the line, and of no message."""
-        data = {"kind": kind}
-        source, parts = cut(line.data, data)
-        event = NewEvent(type="settings", data=data, at=self._at, visibility="none", message_count=0, turn_count=0, source=source)
-        return Projected(event, tuple(parts))
+        return told(line, "settings", {"kind": kind}, at=self._at, visibility="none")
 
     def _note(self, kind: str, data: dict[str, Any], usage: Usage = NO_USAGE) -> Projected:
-        return Projected(NewEvent(type=kind, data=data, at=self._at, visibility="ui", message_count=0, turn_count=0, usage=usage))
+        return told(None, kind, data, at=self._at, visibility="ui", usage=usage)

@@ -11,13 +11,13 @@ from turnfold.codec.parts import take_out
 from turnfold.codec.residual import part_ref
 from turnfold.formats.fields import name_of
 from turnfold.formats.lines import parse_at
+from turnfold.formats.media import Parts
 from turnfold.limits import INLINE_PART_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from turnfold.model.event import Visibility
 from turnfold.model.message import Message
 from turnfold.model.parts import TextPart, ToolResultPart
 from turnfold.model.usage import NO_USAGE, Usage
 
-Parts = list[tuple[str, bytes]]
 Items = Sequence[dict[str, Any]]
 SECONDS_MAX = 100_000_000_000
 """A number beyond this is a time in milliseconds (as seconds it would be the year 5138)."""

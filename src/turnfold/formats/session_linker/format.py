@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
-from turnfold.formats.documents import head_value, open_database, tables_of
-from turnfold.formats.fields import count_of, list_of, name_of, object_of, text_of, text_or_none
+from turnfold.formats.documents import head_value, snapshot, tables_of
+from turnfold.formats.fields import count_of, list_of, name_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.heads import SQLITE_MAGIC, read_head
 from turnfold.formats.lines import parse_at
-from turnfold.formats.placing import branch_event, checkpoint_event, place_id
-from turnfold.formats.records import RecordReader, header_of, read_record, small_facts
+from turnfold.formats.places import OneFile, oldest_first
+from turnfold.formats.placing import PlacingReader, place_id
+from turnfold.formats.records import header_of, read_file, read_record, small_facts
 from turnfold.formats.session_linker.state import CHECKPOINT, Stored, documents_of, stored_from
-from turnfold.limits import LINE_BYTES_MAX
 from turnfold.model.message import Message
 from turnfold.model.parts import Part, ReasoningPart, TextPart
 from turnfold.model.usage import Usage
@@ -28,7 +27,7 @@ _COLUMNS = frozenset({"session_id", "payload", "saved_at"})
 _begins = re.compile(rb'\s*\{\s*"session_id":\s*"(?:[^"\\]|\\.)*",\s*"agent_id":\s*"(?:[^"\\]|\\.)*",\s*"schema_version":')
 
 
-class SessionLinkerFormat:
+class SessionLinkerFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = "session-linker"
@@ -86,8 +85,7 @@ class SessionLinkerFormat:
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the files and the database of ``~/.agent-sessions``, oldest first."""
         folder = home / ".agent-sessions"
-        found = [path for path in (*folder.glob("*.json"), folder / "sessions.db") if path.is_file()]
-        for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path))):
+        for path in oldest_first((*folder.glob("*.json"), folder / "sessions.db")):
             if self.sniff(path, read_head(path)) > 0:
                 yield path
 
@@ -95,13 +93,9 @@ class SessionLinkerFormat:
         """Return that folder."""
         return [home / ".agent-sessions"]
 
-    def companions(self, path: Path) -> list[Path]:
-        """Checkpoints are read with their session."""
-        return []
-
     def export_name(self, session_id: str) -> str:
         """Return a name for the session's lines; the backend's own form is not written."""
-        return f"{session_id.replace('/', '_')[:60]}.jsonl"
+        return f"{stem_of(session_id)}.jsonl"
 
 
 def _checkpoints_beside(path: Path) -> list[Path]:
@@ -112,22 +106,13 @@ def _checkpoints_beside(path: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Stored:
-    try:
-        if path.is_symlink():
-            return Stored(path.stem, None, "a link to another file: not followed")
-        if path.stat().st_size > LINE_BYTES_MAX:
-            return Stored(path.stem, None, f"larger than LINE_BYTES_MAX = {LINE_BYTES_MAX} bytes")
-        return stored_from(path.stem, path.read_bytes())
-    except OSError as error:
-        return Stored(path.stem, None, f"cannot be read: {error.strerror or error}")
+    data, problem = read_file(path)
+    return stored_from(path.stem, data) if problem is None else Stored(path.stem, None, problem)
 
 
 def _rows(path: Path) -> list[Stored]:
-    try:
-        with open_database(path) as connection:
-            rows = connection.execute("SELECT session_id, payload FROM sessions ORDER BY rowid").fetchall()
-    except sqlite3.Error as error:
-        raise FormatError(f"{path}: {error}", path=str(path)) from error
+    with snapshot(path) as connection:
+        rows = connection.execute("SELECT session_id, payload FROM sessions ORDER BY rowid").fetchall()
     found = []
     for key, payload in rows:
         data = payload if isinstance(payload, bytes) else str(payload).encode(errors="surrogatepass")
@@ -135,12 +120,8 @@ def _rows(path: Path) -> list[Stored]:
     return found
 
 
-class SessionLinkerReader(RecordReader):
+class SessionLinkerReader(PlacingReader):
     """Reads one session."""
-
-    def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        self.at = parse_at(value.get("at")) or self.at
-        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid=place_id("", 0))]
 
     def _message(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         segment, branch = object_of(value.get("record")), text_of(value.get("branch"))
@@ -158,15 +139,6 @@ class SessionLinkerReader(RecordReader):
         tokens = count_of(segment.get("token_count"))
         at = parse_at(segment.get("timestamp"))
         return [self.message(line, message, uuid=uuid, at=at, branch=branch, turn=role == "user", tokens=tokens)]
-
-    def _branch(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        return [branch_event(self, line, text_of(value.get("branch")), count_of(value.get("through")))]
-
-    def _checkpoint(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        through, at = count_of(value.get("through")), parse_at(value.get("at"))
-        problem = text_or_none(value.get("problem"))
-        name, branch = text_of(value.get("name")), text_of(value.get("branch"))
-        return [checkpoint_event(self, line, name, branch=branch, through=through, at=at, problem=problem)]
 
     def _tool(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         record = object_of(value.get("record"))
@@ -188,11 +160,8 @@ class SessionLinkerReader(RecordReader):
         usage = [self.event(None, "usage", {"total_cost_usd": cost}, usage=Usage(cost_microusd=round(cost * 1e6)))] if paid and cost else []
         return [kept, *self.state_set(state), *usage]
 
-    handlers = {  # noqa: RUF012  # declared as ClassVar in the base
-        "session": _session,
+    handlers = PlacingReader.handlers | {
         "message": _message,
-        "branch": _branch,
-        "checkpoint": _checkpoint,
         "tool": _tool,
         "link": _link,
         "state": _state,

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
 from turnfold.formats.documents import head_value
-from turnfold.formats.fields import count_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import count_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.lines import parse_at
+from turnfold.formats.places import OneFile, oldest_first
 from turnfold.formats.records import RecordReader, header_of, object_line, read_line, read_record, record_line, short, small_facts
 from turnfold.formats.strands.blocks import is_turn, message_of
 
@@ -33,7 +34,7 @@ class _Agent(NamedTuple):
     messages: list[tuple[int, Path]]
 
 
-class StrandsFormat:
+class StrandsFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = "strands"
@@ -87,20 +88,15 @@ class StrandsFormat:
 
     def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
         """Yield the sessions of ``~/.strands/sessions``, oldest first."""
-        found = [path for path in (home / ".strands" / "sessions").glob("session_*/session.json") if path.is_file()]
-        yield from sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+        yield from oldest_first(path for folder in self.folders(home, environ) for path in folder.glob("session_*/session.json"))
 
     def folders(self, home: Path, environ: dict[str, str]) -> list[Path]:
         """Return that folder."""
         return [home / ".strands" / "sessions"]
 
-    def companions(self, path: Path) -> list[Path]:
-        """All files of a session are read with it."""
-        return []
-
     def export_name(self, session_id: str) -> str:
         """Return a name for the session's lines; the layout itself is a folder and is not written."""
-        return f"session_{session_id.replace('/', '_')[:60]}.jsonl"
+        return f"session_{stem_of(session_id)}.jsonl"
 
 
 def _document(native_id: str, header: dict[str, Any], agent: _Agent | None, tail: list[bytes]) -> Document:
@@ -151,8 +147,7 @@ class StrandsReader(RecordReader):
     """Reads one agent's conversation."""
 
     def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        self.at = parse_at(value.get("at")) or self.at
-        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid="session")]
+        return self.header(line, value, uuid="session", at=parse_at(value.get("at")))
 
     def _message(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         record = object_of(value.get("record"))

@@ -18,10 +18,11 @@ import msgspec
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
 from turnfold.formats.documents import head_value, unreadable
-from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import count_of, list_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.lines import decode_line, parse_at
-from turnfold.formats.placing import branch_event, checkpoint_event, place_id
-from turnfold.formats.records import RecordReader, read_record, record_line, safe_name, short, small_facts
+from turnfold.formats.places import OneFile
+from turnfold.formats.placing import PlacingReader, checkpoint_event, place_id
+from turnfold.formats.records import read_record, record_line, safe_name, short, small_facts
 from turnfold.formats.strands.blocks import is_turn, message_of
 from turnfold.formats.strands.files import AGENT, compaction_of
 from turnfold.formats.weave import Placed, weave
@@ -50,7 +51,7 @@ class _Snapshot(NamedTuple):
         return {**self.record, "data": data}
 
 
-class StrandsSnapshotFormat:
+class StrandsSnapshotFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = "strands-snapshot"
@@ -128,17 +129,9 @@ class StrandsSnapshotFormat:
         """Return a reader; messages that are new get the time of the latest snapshot."""
         return SnapshotReader(state, find, info.created_us, met_at=info.metadata.get("snapshot_at_us"))
 
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield nothing: the storage lies where the application says, by default in its working folder."""
-        return iter(())
-
-    def companions(self, path: Path) -> list[Path]:
-        """All snapshots are read with the latest."""
-        return []
-
     def export_name(self, session_id: str) -> str:
         """Return a name for the session's lines; the layout itself is a folder and is not written."""
-        return f"snapshot_{session_id.replace('/', '_')[:60]}.jsonl"
+        return f"snapshot_{stem_of(session_id)}.jsonl"
 
 
 def _check_version(record: dict[str, Any], path: Path) -> None:
@@ -185,16 +178,13 @@ def _checkpoint_lines(snapshot: _Snapshot, placed: Placed) -> Iterator[bytes]:
     yield record_line("checkpoint", name, snapshot.slim, id=snapshot.id, branch=branch, through=last, changed=changed)
 
 
-class SnapshotReader(RecordReader):
+class SnapshotReader(PlacingReader):
     """Reads the history of one agent or orchestrator; messages that are new were met at the time of the latest snapshot, ``met_at``."""
 
     def __init__(self, state: dict[str, Any] | None, find: Find, at_us: int | None, *, met_at: int | None) -> None:
         """Begin, or go on."""
         super().__init__(state, find, at_us)
         self._met_at = met_at
-
-    def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid=place_id("", 0))]
 
     def _message(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         made = message_of(value.get("record"))
@@ -204,9 +194,6 @@ class SnapshotReader(RecordReader):
             return [self.kept(line, "message", problem=f"message {number + 1} of the snapshots is no message", branch=branch, uuid=uuid)]
         message, usage = made
         return [self.message(line, message, uuid=uuid, at=self._met_at, branch=branch, turn=is_turn(message), usage=usage)]
-
-    def _branch(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        return [branch_event(self, line, text_of(value.get("branch")), count_of(value.get("through")))]
 
     def _checkpoint(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         branch, through = text_of(value.get("branch")), count_of(value.get("through"))
@@ -225,10 +212,8 @@ class SnapshotReader(RecordReader):
         start = count_of(value.get("window_start"))
         return [*out, *compaction_of(self, manager, first=place_id("", 1), through=place_id("", start))] if start else out
 
-    handlers = {  # noqa: RUF012  # declared as ClassVar in the base
-        "session": _session,
+    handlers = PlacingReader.handlers | {
         "message": _message,
-        "branch": _branch,
         "checkpoint": _checkpoint,
         "latest": _latest,
     }

@@ -12,8 +12,9 @@ import msgspec
 from turnfold.errors import FormatError
 from turnfold.formats.base import Document, Find, Line, Projected, Reader, SourceInfo
 from turnfold.formats.documents import head_value, unreadable
-from turnfold.formats.fields import count_of, list_of, object_of, text_of, text_or_none
+from turnfold.formats.fields import count_of, list_of, object_of, stem_of, text_of, text_or_none
 from turnfold.formats.lines import parse_at
+from turnfold.formats.places import OneFile
 from turnfold.formats.placing import place_id
 from turnfold.formats.records import RecordReader, header_of, record_line
 from turnfold.formats.usf.document import EXTENSION, FIELDS, parse_document
@@ -26,7 +27,7 @@ from turnfold.model.message import Message
 _begins = re.compile(rb'\s*\{\s*"checksum":\s*"[0-9a-f]*",\s*"created_at":\s*"[^"]{10,40}",\s*"entities":')
 
 
-class UsfFormat:
+class UsfFormat(OneFile):
     """See ``formats.base.DocumentFormat``."""
 
     name = "usf"
@@ -66,10 +67,6 @@ class UsfFormat:
             lines.append(unreadable(path.name, problem))
         yield Document(native_id=session_id, lines=lines, settled_count=settled_count)
 
-    def covered(self, path: Path) -> Iterable[Path]:
-        """A document is one file."""
-        return ()
-
     def describe(self, path: Path, head: Iterable[bytes]) -> SourceInfo:
         """Read the header."""
         header = header_of(head)
@@ -84,17 +81,9 @@ class UsfFormat:
         """Return a reader of the document's lines."""
         return UsfReader(state, find, info.created_us)
 
-    def discover(self, home: Path, environ: dict[str, str]) -> Iterator[Path]:
-        """Yield nothing: documents lie where they were written."""
-        return iter(())
-
-    def companions(self, path: Path) -> list[Path]:
-        """A document is one file."""
-        return []
-
     def export_name(self, session_id: str) -> str:
         """Return a name for the document."""
-        return f"{session_id.replace('/', '_')[:60]}.usf.json"
+        return f"{stem_of(session_id)}.usf.json"
 
 
 def _extension(document: dict[str, Any]) -> dict[str, Any]:
@@ -119,8 +108,7 @@ class UsfReader(RecordReader):
     """Reads the session of a document."""
 
     def _session(self, line: Line, value: dict[str, Any]) -> list[Projected]:
-        self.at = parse_at(value.get("at")) or self.at
-        return [self.event(line, "settings", {key: item for key, item in value.items() if key != "record"}, uuid=place_id("", 0))]
+        return self.header(line, value, uuid=place_id("", 0), at=parse_at(value.get("at")))
 
     def _message(self, line: Line, value: dict[str, Any]) -> list[Projected]:
         record, number = object_of(value.get("record")), count_of(value.get("number"))
@@ -175,8 +163,7 @@ class UsfReader(RecordReader):
         out += self.state_set(record.get("working_memory"))
         metadata = {key: item for key, item in metadata.items() if item}
         out += self.updated(metadata=metadata, system_prompt=text_or_none(extension.get("system_prompt")), title=extension.get("title"))
-        tags = [tag for tag in list_of(extension.get("tags")) if isinstance(tag, str) and tag]
-        return [*out, self.event(None, "tag", {"added": tags})] if tags else out
+        return [*out, *self.tagged(extension.get("tags"))]
 
     handlers = {  # noqa: RUF012  # declared as ClassVar in the base
         "session": _session,

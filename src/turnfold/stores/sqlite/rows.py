@@ -17,7 +17,6 @@ from turnfold.model.session import SessionInfo
 from turnfold.model.usage import NO_USAGE, Usage
 
 SEQ_BITS: Final = 32
-SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 
 INSERT_EVENT: Final = (
     "INSERT INTO event(pos, id, type, data, at_us, recorded_at_us, branch, run_id, message_id, parent_id, visibility, "
