@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from turnfold.formats.base import DocumentFormat
-from turnfold.formats.registry import Formats, formats
+from turnfold.formats.registry import formats
 
 OWN_WRITTEN: Final = ("bundle", "jsonl")
 """Turnfold's own formats, which the engine writes itself; the first is read too."""
@@ -30,9 +30,9 @@ class FormatInfo(msgspec.Struct, frozen=True, kw_only=True):
     writes: Literal["any", "own", ""]
 
 
-def list_formats(known_formats: Formats | None = None) -> list[FormatInfo]:
-    """Return the formats that can be imported and exported, by name; ``known_formats`` None are those installed."""
-    known = formats() if known_formats is None else known_formats
+def list_formats() -> list[FormatInfo]:
+    """Return the installed formats that can be imported and exported, by name."""
+    known = formats()
     read, written = {one.name: one for one in known.all()}, set(known.writer_names())
     found = [
         FormatInfo(name="bundle", kind="bundle", reads=True, writes="any"),
