@@ -156,6 +156,20 @@ def test_damage_is_found_and_the_member_named(bundle: Path, tmp_path: Path) -> N
     assert store.last_seqs([key_of("s1")]) == {}
 
 
+def test_any_flipped_byte_of_the_table_of_contents_is_an_error_or_harmless(bundle: Path, tmp_path: Path) -> None:
+    data = bundle.read_bytes()
+    path = tmp_path / "x.turnfold"
+    refused = 0
+    for place in range(data.index(b"PK\x01\x02"), len(data)):
+        for bit in (0, 3, 6, 7):
+            path.write_bytes(data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :])
+            try:
+                read_bundle(opener("memory", tmp_path)(), path, "default")
+            except TurnfoldError:
+                refused += 1
+    assert refused > 100
+
+
 def test_any_flipped_or_lost_byte_is_an_error_or_harmless(bundle: Path, tmp_path: Path) -> None:
     data = bundle.read_bytes()
     chance = random.Random(7)

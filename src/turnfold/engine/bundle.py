@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -279,7 +280,13 @@ def read_bundle(store: Store, path: Path, tenant: str, *, owner: str | None = No
 def _open(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        OverflowError,
+        struct.error,
+    ) as error:  # what damage to its table can cause
         raise IntegrityError(f"{path}: no complete bundle: {error}", path=str(path), hint="copy or export it again") from error
 
 
