@@ -150,7 +150,7 @@ class Writer:
     """Writes checkpoints as the saver does, so that long threads need no graph."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(path)
+        self.path = path
         self.count = 0
 
     def put(self, values: dict[str, Any], parent: str | None, thread: str = "made") -> str:
@@ -162,8 +162,8 @@ class Writer:
         return name
 
     def raw(self, row: tuple[Any, ...]) -> None:
-        self.connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        self.connection.commit()
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def said(kind: str, text: str, name: str | None = None) -> msgspec.msgpack.Ext:
