@@ -140,7 +140,7 @@ def _ask(node: RedisServer, command: str) -> str:
             stream.flush()
             answer = stream.readline().decode().strip()
         if answer.startswith("-"):
-            raise StoreUnavailable(f"{command.split()[0]} on port {node.port}: {answer[1:]}")
+            raise StoreUnavailable(f"{command.split(maxsplit=1)[0]} on port {node.port}: {answer[1:]}")
         return stream.read(int(answer[1:])).decode() if answer.startswith("$") else answer
 
 
