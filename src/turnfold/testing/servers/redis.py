@@ -135,6 +135,7 @@ def _ask(node: RedisServer, command: str) -> str:
     """Send one command as a line and return the answer; a driver would be an import more than these few words need."""
     with socket.create_connection(("127.0.0.1", node.port), timeout=START_S_MAX) as link, link.makefile("rwb") as stream:
         password = node.settings.get("requirepass")
+        answer = ""
         for line in (f"AUTH {password}", command) if password else (command,):
             stream.write(f"{line}\r\n".encode())
             stream.flush()
