@@ -167,7 +167,7 @@ def _running() -> set[int]:
 
 
 def _processes() -> list[tuple[int, int, str]]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run([shutil.which("ps") or "ps", "-A", "-o", "pid=,ppid=,stat="], check=True, capture_output=True, text=True).stdout
     rows = (line.split() for line in listed.splitlines())
     return [(int(pid), int(ppid), state) for pid, ppid, state in rows]
 
