@@ -24,6 +24,7 @@ from turnfold.testing.contract.finding import ListCases, SearchCases
 from turnfold.testing.contract.following import EndCases, FollowerCases, SealCases, WatchCases
 from turnfold.testing.contract.heads import AlsoCases, EntryCases, PartCases
 from turnfold.testing.contract.idempotency import IdempotencyCases
+from turnfold.testing.contract.isolation import IsolationCases
 from turnfold.testing.contract.leases import LeaseCases
 from turnfold.testing.contract.reading import BranchCases, ReadCases, VisibilityCases
 from turnfold.testing.contract.refusals import RefusalCases
@@ -49,6 +50,7 @@ class StoreContract(
     PartCases,
     AlsoCases,
     ScopeCases,
+    IsolationCases,
     IncarnationCases,
     NameCases,
     RedactionCases,
