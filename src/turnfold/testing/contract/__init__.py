@@ -30,6 +30,7 @@ from turnfold.testing.contract.reading import BranchCases, ReadCases, Visibility
 from turnfold.testing.contract.refusals import RefusalCases
 from turnfold.testing.contract.scoping import IncarnationCases, NameCases, ScopeCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
+from turnfold.testing.contract.upkeep import CompactCases, MigrateCases
 from turnfold.testing.contract.verbatim import ContinuedCases, VerbatimCases
 from turnfold.testing.contract.views import ViewCases
 
@@ -64,6 +65,8 @@ class StoreContract(
     ListCases,
     SearchCases,
     ViewCases,
+    CompactCases,
+    MigrateCases,
 ):
     """All themes."""
 
