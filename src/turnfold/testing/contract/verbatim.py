@@ -141,7 +141,7 @@ class ContinuedCases(ContractBase):
         return key
 
     @pytest.mark.parametrize("size", [1, 2, 5])
-    def test_reads_back_equal(self, size: int) -> None:
+    def test_pieces_read_back_equal(self, size: int) -> None:
         key, to = self._log(), self.key("copy", "other")
         self.clock.advance(5_000_000)
         created = [self.write(piece).created for piece in self._pieces(key, to, size)]
