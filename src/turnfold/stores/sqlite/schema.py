@@ -166,9 +166,15 @@ CREATE TABLE search_row(pos INTEGER PRIMARY KEY, terms BLOB NOT NULL, visible_to
 
 _SEARCH: Final = (
     "CREATE VIRTUAL TABLE search USING fts5(terms, content='', detail=full, columnsize=0, "
-    """tokenize="ascii tokenchars '_'");"""
+    """tokenize="ascii tokenchars '_'");\n"""
+    "INSERT INTO search(search, rank) VALUES('automerge', 16);\n"
+    "INSERT INTO search(search, rank) VALUES('hashsize', 4194304);\n"
 )
-"""Terms come split and folded (``core.tokens``): runs of word characters, which this tokenizer cuts at the spaces only."""
+"""Terms come split and folded (``core.tokens``): runs of word characters, which this tokenizer cuts at the spaces only.
+
+What a transaction adds to the index is one segment (with the default of 1 MiB an import's commit made four), and sixteen segments are merged
+into one instead of four: a third of the time that indexing takes.
+"""
 
 MIGRATIONS: Final[tuple[str, ...]] = (_TABLES + _SEARCH,)
 """Step n takes a file from version n to n + 1; the schema is their sum."""
