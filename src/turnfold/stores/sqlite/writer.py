@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, ParamSpec, TypeVar, cast
 
 from turnfold.core.checks import (
@@ -31,9 +32,11 @@ from turnfold.errors import AlreadyExists, InvalidInput, StoreClosed, TurnfoldEr
 from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
 from turnfold.model.event import MAIN, Event
+from turnfold.model.query import MigrationReport
 from turnfold.model.session import SessionKey
 from turnfold.model.usage import NO_USAGE
 from turnfold.ports.store import Clock
+from turnfold.stores.sql.migrations import AUTO
 from turnfold.stores.sqlite.applying import (
     LIST_GRAIN_US,
     UPDATE_PLAIN,
@@ -52,6 +55,7 @@ from turnfold.stores.sqlite.database import LOG_BYTES_MAX, connect_writer, trans
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
+from turnfold.stores.sqlite.migrating import applied_numbers, migrate, prepare
 from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, EventRow, event_row, plain_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
@@ -102,14 +106,14 @@ class _Move:
 class Writer:
     """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
 
-    def __init__(self, path: str, durability: str, clock: Clock, integrity_key: bytes | None) -> None:
+    def __init__(self, path: str, durability: str, clock: Clock, integrity_key: bytes | None, mode: str = AUTO) -> None:
         """Open the database for writing, and create or migrate it."""
         self.path = path
         self._clock = clock
         self._key = integrity_key
         self._live: dict[SessionKey, Live] = {}
         self.turnstile = Turnstile(path)
-        self.connection = connect_writer(path, durability)
+        self.connection = connect_writer(path, durability, partial(prepare, path, mode=mode, now_us=clock()))
         self._cursor = self.connection.cursor()
         self._room = LogRoom(f"{path}-wal", LOG_BYTES_MAX) if durability == "full" else None
         self._closed = False
@@ -152,6 +156,11 @@ class Writer:
         if live is not None:
             self._remember(live)
         return live
+
+    def migrate(self, *, dry_run: bool, post: bool) -> MigrationReport:
+        """Apply the migrations that the file lacks."""
+        read = partial(applied_numbers, self._cursor)
+        return migrate(self.transact, read, dry_run=dry_run, post=post, now_us=self._clock())
 
     def _transaction(self, work: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
         if self._closed:

@@ -24,11 +24,13 @@ from turnfold.testing.contract.finding import ListCases, SearchCases
 from turnfold.testing.contract.following import EndCases, FollowerCases, SealCases, WatchCases
 from turnfold.testing.contract.heads import AlsoCases, EntryCases, PartCases
 from turnfold.testing.contract.idempotency import IdempotencyCases
+from turnfold.testing.contract.isolation import IsolationCases
 from turnfold.testing.contract.leases import LeaseCases
 from turnfold.testing.contract.reading import BranchCases, ReadCases, VisibilityCases
 from turnfold.testing.contract.refusals import RefusalCases
 from turnfold.testing.contract.scoping import IncarnationCases, NameCases, ScopeCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
+from turnfold.testing.contract.upkeep import CompactCases, MigrateCases
 from turnfold.testing.contract.views import ViewCases
 
 
@@ -48,6 +50,7 @@ class StoreContract(
     PartCases,
     AlsoCases,
     ScopeCases,
+    IsolationCases,
     IncarnationCases,
     NameCases,
     RedactionCases,
@@ -60,6 +63,8 @@ class StoreContract(
     ListCases,
     SearchCases,
     ViewCases,
+    CompactCases,
+    MigrateCases,
 ):
     """All themes."""
 

@@ -9,6 +9,7 @@ import msgspec
 
 from turnfold.codec.seal import event_digest, leaf
 from turnfold.core.fold import change_of, payload_of
+from turnfold.core.redaction import redact_of
 from turnfold.engine.prepare import prepare
 from turnfold.ids import new_id
 from turnfold.model.commit import Commit, Genesis, HeadChange, Verbatim
@@ -136,6 +137,13 @@ def without_counts(events: list[Event], keep: list[Event] | None = None) -> Head
         turn_count=-sum(event.turn_count for event in gone),
         token_count=-sum(event.token_count for event in gone),
     )
+
+
+def redaction(key: SessionKey, *events: Event, parts: tuple[str, ...] = ()) -> Commit:
+    """Build the commit that redacts stored events, and parts that only they refer to."""
+    targets = [{"seq": event.seq, "digest": event.digest.hex()} for event in events]
+    notice = NewEvent(type="redaction", data={"targets": targets, "reason": "pii"})
+    return commit(key, notice, redacts=tuple(redact_of(event, parts) for event in events), lifecycle=True)
 
 
 def verbatim(key: SessionKey, head: Head, events: list[Event], ranges: list[RangeTombstone], seals: list[Seal]) -> Commit:

@@ -25,10 +25,7 @@ class RedactionCases(ContractBase):
     """A redacted payload is gone everywhere; its place, digest and counts stay."""
 
     def _redaction(self, *events: Event, parts: tuple[str, ...] = ()) -> Commit:
-        targets = [{"seq": event.seq, "digest": event.digest.hex()} for event in events]
-        notice = NewEvent(type="redaction", data={"targets": targets, "reason": "pii"})
-        redacts = tuple(redact_of(event, parts) for event in events)
-        return build.commit(self.key(), notice, redacts=redacts, lifecycle=True)
+        return build.redaction(self.key(), *events, parts=parts)
 
     def _with_secret(self) -> Event:
         key = self.create()
