@@ -103,12 +103,17 @@ class SearchRow(msgspec.Struct, frozen=True):
 
 
 class IndexRow(msgspec.Struct, frozen=True):
-    """What the search follower writes for one event: its terms in order, parted by one space or more."""
+    """What the search follower writes for one event: its terms in order, parted by one space or more.
+
+    ``derived``: they are what ``core.search.index_rows`` makes of the event as this store has it, so the store can make them again. Who
+    changes terms on their way to a store leaves it False.
+    """
 
     seq: int
     terms: str
     visible_to: tuple[str, ...] | None = None
     hidden_from: tuple[str, ...] | None = None
+    derived: bool = False
 
 
 class ChangedSession(msgspec.Struct, frozen=True):

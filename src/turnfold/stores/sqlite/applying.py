@@ -195,8 +195,8 @@ def apply(cursor: sqlite3.Cursor, live: Live, commit: Commit, now_us: int) -> tu
     for redact in commit.redacts:
         _redact(cursor, live.sn, redact)
     for pruned in commit.prune:
-        write_range(cursor, live.sn, pruned)
         erase_rows(cursor, live.sn, pruned.first_seq, pruned.last_seq)
+        write_range(cursor, live.sn, pruned)
     return (first, live.last_seq) if events else (0, 0)
 
 
@@ -246,13 +246,13 @@ def _update_counter(cursor: sqlite3.Cursor, live: Live, change: HeadChange, upda
 def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
     """Erase a payload and everything that was made of it."""
     pos = (sn << 32) + redact.seq
+    erase_rows(cursor, sn, redact.seq, redact.seq)
     extra = cursor.execute("SELECT extra FROM event WHERE pos = ?", (pos,)).fetchone()[0]
     cursor.execute(
         "UPDATE event SET data = ?, meta = NULL, salt = x'', extra = ? WHERE pos = ?",
         (redact.tombstone, redacted_extra(extra), pos),
     )
     cursor.execute("DELETE FROM event_source WHERE pos = ?", (pos,))
-    erase_rows(cursor, sn, redact.seq, redact.seq)
     for ref in redact.parts:
         cursor.execute("DELETE FROM part WHERE sn = ? AND ref = ?", (sn, ref))
     for entry in redact.entries:

@@ -45,6 +45,7 @@ from turnfold.stores.sql.migrations import AUTO, LATER, MIGRATE_MODES
 from turnfold.stores.sqlite import indexing, listing, reads, upkeep
 from turnfold.stores.sqlite.checking import check_database
 from turnfold.stores.sqlite.database import DURABILITIES, connect_reader, translate, translated
+from turnfold.stores.sqlite.live import Live
 from turnfold.stores.sqlite.seals import read_seals
 from turnfold.stores.sqlite.watch import StoreWatch, Watcher
 from turnfold.stores.sqlite.writer import Writer
@@ -316,9 +317,12 @@ class SqliteStore:
         rows: Sequence[IndexRow] = (),
     ) -> bool:
         """See ``ports.store``."""
-        return self._transact(
-            lambda cursor: upkeep.advance(cursor, follower, key, incarnation=incarnation, from_seq=from_seq, to_seq=to_seq, rows=rows),
-        )
+
+        def work(cursor: sqlite3.Cursor) -> Live | None:
+            return upkeep.advance(cursor, follower, key, incarnation=incarnation, from_seq=from_seq, to_seq=to_seq, rows=rows)
+
+        with self._combiner.exclusive():
+            return (self._writer or self._reopen()).transact_on_session(work) is not None
 
     def follower_seq(self, follower: str, key: SessionKey) -> int:
         """See ``ports.store``."""

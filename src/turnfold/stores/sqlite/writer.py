@@ -150,6 +150,13 @@ class Writer:
         except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
             raise translate(self.path, error) from error
 
+    def transact_on_session(self, work: Callable[[sqlite3.Cursor], Live | None]) -> Live | None:
+        """Do the same with work that returns the session it leaves behind: the next append to it need not read it, nor look its ids up."""
+        live = self.transact(work)
+        if live is not None:
+            self._remember(live)
+        return live
+
     def migrate(self, *, dry_run: bool, post: bool) -> MigrationReport:
         """Apply the migrations that the file lacks."""
         read = partial(applied_numbers, self._cursor)
