@@ -66,6 +66,8 @@ CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
 LOCK_WAIT_S_MAX: Final = 30.0
 """How long a writer waits for another process before it says who holds the lock."""
+OBJECT_RETRY_S_MAX: Final = 30.0
+"""How long a request to object storage is tried again before that is an error."""
 
 # ---- upkeep --------------------------------------------------------------------------------------------------------------------------
 SEAL_EVENTS: Final = 1_024
@@ -78,6 +80,8 @@ LEASE_TTL_S_MAX: Final = 3_600.0
 """How long a lease lasts at most without being renewed."""
 COMPACT_SESSIONS: Final = 100
 """Sessions that one step of ``compact`` rewrites at most."""
+ORPHAN_AGE_S: Final = 3_600.0
+"""An artifact that no session names is swept once it is older: until then a commit that names it may be on its way."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000
 """Events that the search index and the seals take at a time."""
 
