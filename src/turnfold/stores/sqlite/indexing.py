@@ -14,7 +14,7 @@ import msgspec
 
 from turnfold.core.search import APART_BUCKET, PHRASE_BUCKET
 from turnfold.model.query import IndexRow, SearchQuery, SearchRow
-from turnfold.stores.sqlite.rows import decode_extra
+from turnfold.stores.sql.rows import decode_extra
 
 _encode = msgspec.json.Encoder().encode
 _INSERT_TERMS: Final = "INSERT INTO search(rowid, terms) VALUES(?, ?)"
