@@ -16,10 +16,11 @@ from turnfold.model.event import MAIN, Event
 from turnfold.model.run import Run
 from turnfold.model.session import BRANCH_KEYED, Entry, SessionKey
 from turnfold.model.usage import NO_USAGE
+from turnfold.stores.sql.rows import ListInfo, event_row, redacted_extra
 from turnfold.stores.sqlite.indexing import erase_rows
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.ranges import write_range
-from turnfold.stores.sqlite.rows import INSERT_EVENT, ListInfo, event_row, redacted_extra
+from turnfold.stores.sqlite.rows import INSERT_EVENT
 from turnfold.stores.sqlite.seals import insert_seal
 
 LIST_GRAIN_US: Final = LIST_GRAIN_S * 1_000_000

@@ -37,6 +37,7 @@ from turnfold.model.session import SessionKey
 from turnfold.model.usage import NO_USAGE
 from turnfold.ports.store import Clock
 from turnfold.stores.sql.migrations import AUTO
+from turnfold.stores.sql.rows import EventRow, event_row
 from turnfold.stores.sqlite.applying import (
     LIST_GRAIN_US,
     UPDATE_PLAIN,
@@ -56,7 +57,7 @@ from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
 from turnfold.stores.sqlite.migrating import applied_numbers, migrate, prepare
-from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, EventRow, event_row, plain_row
+from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, plain_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
 P = ParamSpec("P")

@@ -235,9 +235,10 @@ class EndCases(ContractBase):
 
     def test_check_of_a_sound_store(self) -> None:
         key = self.create()
-        self.fill(key, 5)
-        events = self.log(key)
-        self.append(key, prune=(build.range_of(events[5:6]),), lifecycle=True, change=build.without_counts(events[5:6]))
+        events = self.fill(key, 9)
+        for some in (events[5:6], events[7:10]):
+            self.append(key, prune=(build.range_of(some),), lifecycle=True, change=build.without_counts(some))
+        assert self.store.add_seal(key, Seal(1, b"", b"root"), incarnation=self.head(key).info.incarnation)
         assert self.store.check().problems == ()
 
     def test_what_it_says_of_itself(self) -> None:
