@@ -102,8 +102,6 @@ CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
 LOCK_WAIT_S_MAX: Final = 30.0
 """How long a writer waits for another process before it says who holds the lock."""
-OBJECT_RETRY_S_MAX: Final = 30.0
-"""How long a request to object storage is tried again before that is an error."""
 
 # ---- upkeep --------------------------------------------------------------------------------------------------------------------------
 SEAL_EVENTS: Final = 1_024

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from turnfold import objectstorage
 from turnfold.artifacts.folder import FolderArtifacts
 from turnfold.artifacts.memory import MemoryArtifacts
 from turnfold.artifacts.objects import ObjectArtifacts
@@ -80,9 +81,10 @@ class TestObjectArtifacts(ArtifactContract):
             artifacts.put(named(b"x"), b"x")
 
 
-def test_nobody_answers() -> None:
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objectstorage, "OBJECT_BACKOFF_S_MAX", 0.01)
     url = f"s3://b?endpoint=http://127.0.0.1:{free_port()}&region=r&anonymous=true"
-    artifacts = ObjectArtifacts(url, retry_s=0.1)
+    artifacts = ObjectArtifacts(url)
     with pytest.raises(StoreUnavailable):
         artifacts.has(named(b"x"))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from turnfold.errors import InvalidInput
 from turnfold.ports.artifacts import ArtifactStore
 
+_OBJECTS = ("s3", "gs", "az")
+
 
 def open_artifacts(url: str) -> ArtifactStore:
     """Open the artifact store that a URL names.
@@ -16,18 +18,18 @@ def open_artifacts(url: str) -> ArtifactStore:
         InvalidInput: No artifact store has that scheme.
         MissingExtra: Its driver is not installed.
     """
-    from turnfold.artifacts import objects
-
     scheme = url.partition(":")[0]
     if scheme == "files":
         return _folder(url)
-    if scheme in objects.SCHEMES:
-        return objects.ObjectArtifacts(url)
+    if scheme in _OBJECTS:
+        from turnfold.artifacts.objects import ObjectArtifacts
+
+        return ObjectArtifacts(url)
     if scheme == "memory":
         from turnfold.artifacts.memory import MemoryArtifacts
 
         return MemoryArtifacts(url)
-    raise InvalidInput(f"no artifact store is called {scheme!r}", hint=f"built in: files, memory, {', '.join(objects.SCHEMES)}")
+    raise InvalidInput(f"no artifact store is called {scheme!r}", hint=f"built in: files, memory, {', '.join(_OBJECTS)}")
 
 
 def _folder(url: str) -> ArtifactStore:
