@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -150,16 +151,16 @@ def test_named_again_while_it_is_erased(monkeypatch: pytest.MonkeyPatch) -> None
         redaction = both.redaction()
         again = build.commit(KEY, "again", parts=(PART,))
         if moment == "has":  # the other way round: erased while it is named again, after the commit
-            around(both.artifacts, "has", monkeypatch, lambda both=both, redaction=redaction: both.store.commit(redaction))
+            around(both.artifacts, "has", monkeypatch, partial(both.store.commit, redaction))
             both.store.commit(again)
             with pytest.raises(NotFound):
                 both.store.read_part(KEY, REF)
             continue
         if moment == "put":
-            around(both.sessions, "commit", monkeypatch, lambda both=both, redaction=redaction: both.store.commit(redaction))
+            around(both.sessions, "commit", monkeypatch, partial(both.store.commit, redaction))
             both.store.commit(again)
         else:
-            around(both.artifacts, moment, monkeypatch, lambda both=both, again=again: both.store.commit(again))
+            around(both.artifacts, moment, monkeypatch, partial(both.store.commit, again))
             both.store.commit(redaction)
         assert both.store.read_part(KEY, REF) == BYTES, moment
 
