@@ -119,6 +119,14 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Run the fault suite on every store at hand, the long cases too: killed clients and servers, cut networks, full disks, clock jumps."""
+    _require(session, "tests/faults")
+    _install(session, "test")
+    session.run("pytest", "tests/faults", "-m", "not load", *session.posargs)
+
+
+@nox.session
 def load(session: nox.Session) -> None:
     """Run the load tests: many processes, gigabytes."""
     _require(session, "tests/load")
