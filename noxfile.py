@@ -127,6 +127,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def migration(session: nox.Session) -> None:
+    """Run the previous version's code on new data and this code on old data; needs the repository's history."""
+    _install(session, "test")
+    session.run("pytest", "tests/migration", *session.posargs, env={"TURNFOLD_TEST_PREVIOUS": "required"})
+
+
+@nox.session
 def load(session: nox.Session) -> None:
     """Run the load tests: many processes, gigabytes."""
     _require(session, "tests/load")

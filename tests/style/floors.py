@@ -14,7 +14,7 @@ PACKAGE = "turnfold"
 ROOT_NAME = "__init__"  # the package itself: the public names
 
 FLOORS: dict[str, frozenset[str]] = {
-    "F0": frozenset({"errors", "ids", "inotify", "limits", "model", "data"}),
+    "F0": frozenset({"errors", "ids", "inotify", "limits", "model", "objectstorage", "data"}),
     "F1": frozenset({"core"}),
     "F2": frozenset({"codec", "formats"}),
     "F3": frozenset({"ports"}),
@@ -47,8 +47,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "codec": frozenset({"backports", "compression", "cryptography"}),
     "stores/postgres": frozenset({"psycopg", "psycopg_pool"}),
     "stores/redis": frozenset({"redis"}),
-    "stores/s3": frozenset({"obstore"}),
-    "artifacts": frozenset({"obstore"}),
+    "objectstorage": frozenset({"obstore"}),
     "cli": frozenset({"click", "rich"}),
     "server": frozenset({"starlette", "uvicorn", "sse_starlette"}),
     "otel": frozenset({"opentelemetry"}),
