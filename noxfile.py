@@ -136,7 +136,6 @@ def migration(session: nox.Session) -> None:
 @nox.session
 def load(session: nox.Session) -> None:
     """Run the load tests: many processes, gigabytes."""
-    _require(session, "tests/load")
     _install(session, "test")
     session.run("pytest", "-m", "load", "--timeout=1800", *session.posargs)
 

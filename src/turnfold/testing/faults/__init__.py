@@ -11,7 +11,7 @@ The whole test file of a store::
 
 A ``Place`` says where the store is and how it can be broken; what it cannot do is skipped by name. After each fault ``Ledger.check`` looks whether
 every acknowledged event is there exactly once and every other one wholly or not at all. Needs pytest; the tools (``Proxy``, ``SmallDisk``,
-``Ledger``, ``Writer``) work without it. Long cases have the marker ``crash`` or ``slow``: register both in your pytest settings.
+``Ledger``, ``Writer``) work without it. Long cases have the markers ``slow``, ``crash`` and ``load``: register them in your pytest settings.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from turnfold.testing.faults.cases.clocks import ClockCases
 from turnfold.testing.faults.cases.disk import DiskCases, ReadOnlyCases
 from turnfold.testing.faults.cases.killing import KilledClientCases, KilledServerCases
+from turnfold.testing.faults.cases.many import ManyWriterCases
 from turnfold.testing.faults.cases.network import NetworkCases
 from turnfold.testing.faults.children import Writer
 from turnfold.testing.faults.disk import SmallDisk
@@ -34,6 +35,7 @@ class FaultCases(
     DiskCases,
     ReadOnlyCases,
     ClockCases,
+    ManyWriterCases,
 ):
     """All themes."""
 
