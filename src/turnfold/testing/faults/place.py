@@ -26,6 +26,11 @@ class Place:
     commits_at_once = True
     """Whether a plain commit is one request: then a cut before it leaves nothing, and a cut after the answer leaves it written."""
 
+    http = False
+    """Whether the server speaks HTTP, so that its answers can be replaced by errors."""
+    needle = b""
+    """What a request that writes holds; empty: the id of the event that it writes."""
+
     def __init__(self, folder: Path) -> None:
         """Bind a folder that is the place's own; nothing is started."""
         self.folder = folder
@@ -68,6 +73,10 @@ class Place:
     def on(self, folder: Path) -> str:
         """The URL of such a store in another folder."""
         raise CannotBreak(f"{self.name} keeps nothing in a folder")
+
+    def fail_over(self) -> None:
+        """Let a copy of the server take over, and the server be gone for good."""
+        raise CannotBreak(f"{self.name} has no standby")
 
     @contextmanager
     def read_only(self) -> Iterator[None]:

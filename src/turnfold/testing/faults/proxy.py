@@ -59,25 +59,25 @@ class _Link:
         fault = self._proxy.fault_for(chunk)
         if fault is None:
             return True
-        if fault is Fault.CUT_BEFORE:
-            self.cut()
-        elif fault is Fault.SILENCE_BEFORE:
-            self.silent = True
-        else:
+        if fault in {Fault.CUT_AFTER, Fault.SILENCE_AFTER}:
             self.answer_fault = fault
             return True
         self._proxy.struck.set()
+        if fault is Fault.CUT_BEFORE:
+            self.cut()
+        else:
+            self.silent = True
         return False
 
     def _answer(self, _chunk: bytes) -> bool:
         """Whether a chunk of the server goes on to the client."""
         if self.answer_fault is None:
             return True
+        self._proxy.struck.set()
         if self.answer_fault is Fault.CUT_AFTER:
             self.cut()
         else:
             self.silent = True
-        self._proxy.struck.set()
         return False
 
     def cut(self) -> None:

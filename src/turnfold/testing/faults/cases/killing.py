@@ -91,3 +91,21 @@ class KilledServerCases(FaultBase):
         found = self.check()
         assert found.acknowledged_count == 122
         assert (found.unknown_there_count, found.unknown_absent_count) == (0, 0)
+
+
+class FailoverCases(FaultBase):
+    """A standby takes over from a server that dies."""
+
+    @pytest.mark.timeout(180)
+    def test_fail_over(self) -> None:
+        """What was acknowledged is on the standby; writers that insist go on there."""
+        mine = self.opened()
+        self.ledger.write(mine, self.offer(0))
+        writers = [self.writer(name, count=60, retry_s=RETRY_S) for name in "ab"]
+        for writer in writers:
+            writer.wait_for(10)
+        self.can(self.place.fail_over)
+        self.insist(mine, self.offer(1))
+        for writer in writers:
+            writer.finish(RETRY_S)
+        assert self.check().acknowledged_count == 122

@@ -107,7 +107,6 @@ class NetworkCases(FaultBase):
                 end = time.monotonic() + 20
                 while (not seen or seen[-1] < last) and time.monotonic() < end:
                     time.sleep(0.01)
-                self.place.open(self.place.url).close()
                 assert seen == list(range(1, last + 1))
                 client.open(self.session_id).close()
                 follower.join(20)
@@ -138,7 +137,7 @@ class NetworkCases(FaultBase):
     def _strike(self, proxy: Proxy, fault: Fault, store: Store, number: int) -> None:
         """Let a fault meet a commit; the client hears of it in time, or gets over it by itself."""
         offer = self.offer(number)
-        proxy.arm(fault, event_id(offer.writer, number, 0).encode())
+        proxy.arm(fault, self.place.needle or event_id(offer.writer, number, 0).encode())
         begin = time.monotonic()
         self.attempt(store, offer)
         took_s = time.monotonic() - begin
