@@ -22,13 +22,13 @@ from turnfold.core.checks import (
     check_limits,
     check_owner_sessions,
     check_scope,
-    check_whole,
+    check_verbatim,
     creation_of,
     first_state,
 )
 from turnfold.core.fold import latest_us
 from turnfold.core.lifecycle import ACTIVE, OPEN
-from turnfold.errors import AlreadyExists, InvalidInput, StoreClosed, TurnfoldError
+from turnfold.errors import InvalidInput, StoreClosed, TurnfoldError
 from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
 from turnfold.model.event import MAIN, Event
@@ -37,6 +37,7 @@ from turnfold.model.session import SessionKey
 from turnfold.model.usage import NO_USAGE
 from turnfold.ports.store import Clock
 from turnfold.stores.sql.migrations import AUTO
+from turnfold.stores.sql.rows import EventRow, event_row
 from turnfold.stores.sqlite.applying import (
     LIST_GRAIN_US,
     UPDATE_PLAIN,
@@ -56,7 +57,7 @@ from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
 from turnfold.stores.sqlite.migrating import applied_numbers, migrate, prepare
-from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, EventRow, event_row, plain_row
+from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, plain_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
 P = ParamSpec("P")
@@ -346,19 +347,18 @@ class Writer:
             self._remember(live)
             return done
         if commit.verbatim is not None:
-            raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+            check_verbatim(commit, live.state())
+            return live
         check_commit(commit, live.state(), now, SessionLookup(self._cursor, live.sn))
         return live
 
     def _plan_creation(self, commit: Commit, now: int) -> None:
         genesis = creation_of(commit)
         check_session_id(commit.key.session_id)
-        ids = [event.id for event in commit.events]
         if commit.verbatim is not None:
-            check_ids(ids, [False] * len(ids), [])
-            check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
+            check_verbatim(commit, None)
             return
-        ids.append(genesis.event.id)
+        ids = [*(event.id for event in commit.events), genesis.event.id]
         check_ids(ids, [False] * len(ids), [])
         state = first_state(genesis)
         check_commit(commit, state, now, SessionLookup(self._cursor, NO_SESSION))
@@ -376,8 +376,7 @@ class Writer:
         branch = live.active_branch if commit.branch is None else commit.branch
         recorded_at_us = now
         if commit.verbatim is not None:
-            last_seq = check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
-            first, last = restore(cursor, live, commit, commit.verbatim, last_seq)
+            first, last = restore(cursor, live, commit, commit.verbatim)
             branch, recorded_at_us = live.active_branch, commit.verbatim.updated_at_us
         else:
             first, last = apply(cursor, live, commit, now)

@@ -17,8 +17,9 @@ and may be used one by one while a store grows. Cases of a capability (``turnfol
 from __future__ import annotations
 
 from turnfold.testing.contract.appending import AppendCases
+from turnfold.testing.contract.artifacts import ArtifactContract
 from turnfold.testing.contract.base import ContractBase
-from turnfold.testing.contract.erasing import RangeCases, RedactionCases, VerbatimCases
+from turnfold.testing.contract.erasing import RangeCases, RedactionCases
 from turnfold.testing.contract.expiry import ExpiryCases
 from turnfold.testing.contract.finding import ListCases, SearchCases
 from turnfold.testing.contract.following import EndCases, FollowerCases, SealCases, WatchCases
@@ -31,6 +32,7 @@ from turnfold.testing.contract.refusals import RefusalCases
 from turnfold.testing.contract.scoping import IncarnationCases, NameCases, ScopeCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
 from turnfold.testing.contract.upkeep import CompactCases, MigrateCases
+from turnfold.testing.contract.verbatim import ContinuedCases, VerbatimCases
 from turnfold.testing.contract.views import ViewCases
 
 
@@ -56,6 +58,7 @@ class StoreContract(
     RedactionCases,
     RangeCases,
     VerbatimCases,
+    ContinuedCases,
     FollowerCases,
     SealCases,
     WatchCases,
@@ -69,4 +72,4 @@ class StoreContract(
     """All themes."""
 
 
-__all__ = ["ContractBase", "StoreContract"]
+__all__ = ["ArtifactContract", "ContractBase", "StoreContract"]

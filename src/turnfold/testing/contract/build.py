@@ -167,3 +167,22 @@ def verbatim(key: SessionKey, head: Head, events: list[Event], ranges: list[Rang
         seals=tuple(seals),
     )
     return Commit(key=key, events=tuple(events), change=change_of(events), genesis=first, verbatim=kept)
+
+
+def verbatim_piece(
+    key: SessionKey, head: Head, events: list[Event], piece: list[Event], ranges: tuple[RangeTombstone, ...], *, after_seq: int
+) -> Commit:
+    """One of the commits that write a session in pieces; the first (``after_seq`` 0) creates it.
+
+    Args:
+        key: Where to.
+        head: Of the session as it was read.
+        events: All of its log.
+        piece: Those of this commit.
+        ranges: Range tombstones among them.
+        after_seq: Where the piece before ended.
+    """
+    upto = [event.at_us for event in events if not piece or event.seq <= piece[-1].seq]
+    kept = Verbatim(created_at_us=head.info.created_at_us, updated_at_us=max(upto), ranges=ranges, after_seq=after_seq)
+    first = None if after_seq else verbatim(key, head, events[:1], [], []).genesis
+    return Commit(key=key, events=tuple(piece), change=change_of(piece), genesis=first, verbatim=kept)
