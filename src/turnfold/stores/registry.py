@@ -103,6 +103,11 @@ def _composite(url: str, *, integrity_key: bytes | None) -> Store:
 _BUILT_IN: dict[str, Callable[..., Store]] = {"composite": _composite, "memory": _memory, "sqlite": _sqlite, "files": _files}
 
 
+def built_in_schemes() -> frozenset[str]:
+    """Return the schemes of Turnfold's own stores."""
+    return frozenset(_BUILT_IN)
+
+
 def _entry_point(scheme: str) -> Callable[..., Store] | None:
     from importlib.metadata import entry_points
 
