@@ -18,7 +18,6 @@ from turnfold.engine.verify import verify_session
 from turnfold.errors import InvalidInput, StoreUnavailable
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.session import SessionKey
-from turnfold.ports.store import Store
 from turnfold.stores.memory import MemoryStore
 from turnfold.testing.contract import build
 
