@@ -147,7 +147,11 @@ def damaged(cursor: sqlite3.Cursor) -> list[str]:
         problem = _problem(last_pos, first_pos, body, (count, slim))
         if problem:
             problems.append(problem)
-    return problems
+    lost = cursor.execute(
+        "SELECT count(*) FROM event e WHERE data = x'' AND NOT EXISTS "
+        "(SELECT 1 FROM block WHERE last_pos = (SELECT min(last_pos) FROM block WHERE last_pos >= e.pos) AND first_pos <= e.pos)"
+    ).fetchone()[0]
+    return [*problems, f"{lost} events are without their payload, and no block has them"] if lost else problems
 
 
 def _problem(last_pos: int, first_pos: int, body: bytes, counts: tuple[int, int]) -> str:

@@ -38,7 +38,7 @@ from turnfold.model.query import (
 )
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
-from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
+from turnfold.ports.store import ATOMIC_ALSO, COMPACTS, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
 from turnfold.stores._combiner import Combiner
 from turnfold.stores.sql.migrations import AUTO, LATER, MIGRATE_MODES, lacking, outdated
 from turnfold.stores.sqlite import indexing, listing, reads, upkeep
@@ -110,7 +110,7 @@ class SqliteStore:
         self.path = str(Path(path).absolute())
         self.url = f"sqlite:///{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
         self.capabilities = frozenset(
-            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set())
+            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO, COMPACTS} | ({DURABLE_ON_ACK} if durability == "full" else set())
         )
         self._durability = durability
         self._clock = clock
