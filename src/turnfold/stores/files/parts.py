@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from turnfold.errors import InvalidInput, NotFound, StoreCorrupt
-from turnfold.stores.files.disk import sync_directory, write_atomically
+from turnfold.stores._disk import sync_directory, write_atomically
 
 _reference = re.compile(r"sha256:([0-9a-f]{64})")
 

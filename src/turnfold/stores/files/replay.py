@@ -22,8 +22,9 @@ from turnfold.errors import StoreCorrupt, StoreUnavailable
 from turnfold.limits import MIB
 from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
+from turnfold.stores._disk import as_turnfold_error, try_lock, write_atomically
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, as_turnfold_error, open_log_file, read_range, try_lock, write_atomically
+from turnfold.stores.files.disk import OpenFile, open_log_file, read_range
 from turnfold.stores.files.lines import BadLine, Line, decode_line, row_places, settled_mark, torn_only
 from turnfold.stores.files.rows import decode_event, decode_id
 from turnfold.stores.files.snapshots import (
