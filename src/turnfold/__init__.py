@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from turnfold.errors import NotFound as NotFound
     from turnfold.errors import NotSupported as NotSupported
     from turnfold.errors import PermissionDenied as PermissionDenied
+    from turnfold.errors import SchemaOutdated as SchemaOutdated
     from turnfold.errors import SchemaTooNew as SchemaTooNew
     from turnfold.errors import SequenceConflict as SequenceConflict
     from turnfold.errors import SessionClosed as SessionClosed
@@ -84,8 +85,8 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "AlreadyExists FormatError IdempotencyConflict IntegrityError InvalidInput InvalidTransition LeaseLost LimitExceeded MergeConflict "
-    "MissingExtra NotFound NotSupported PermissionDenied SchemaTooNew SequenceConflict SessionClosed SessionExpired SessionNotFound "
-    "SessionSuspended StoreClosed StoreCorrupt StoreUnavailable TurnfoldError"
+    "MissingExtra NotFound NotSupported PermissionDenied SchemaOutdated SchemaTooNew SequenceConflict SessionClosed SessionExpired "
+    "SessionNotFound SessionSuspended StoreClosed StoreCorrupt StoreUnavailable TurnfoldError"
 )
 _HOMES = {
     "turnfold.model.answers": "Appended Diff",

@@ -224,6 +224,16 @@ class SchemaTooNew(TurnfoldError):
     default_hint = "upgrade turnfold"
 
 
+class SchemaOutdated(TurnfoldError):
+    """The data lacks migrations that this version of Turnfold needs; the message names them."""
+
+    code = "schema_outdated"
+    fault = "caller"
+    exit_status = 11
+    http_status = 500
+    default_hint = "run `turnfold store migrate`"
+
+
 class FormatError(TurnfoldError):
     """A file is not of the format that it was read as; the message names file and place."""
 

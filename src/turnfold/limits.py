@@ -84,6 +84,8 @@ TOMBSTONE_DAYS: Final = 30
 """How long a deleted session's row stays, so that nothing that belonged to it acts on a new one of the same id."""
 LEASE_TTL_S_MAX: Final = 3_600.0
 """How long a lease lasts at most without being renewed."""
+COMPACT_SESSIONS: Final = 100
+"""Sessions that one step of ``compact`` rewrites at most."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000
 """Events that the search index and the seals take at a time."""
 

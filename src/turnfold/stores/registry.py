@@ -66,8 +66,10 @@ def _sqlite(url: str, *, integrity_key: bytes | None) -> Store:
     from turnfold.stores.sqlite import SqliteStore
 
     path, options = _local(url)
-    _refuse_unknown(url, options, frozenset({"durability"}))
-    return SqliteStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
+    _refuse_unknown(url, options, frozenset({"durability", "migrate"}))
+    return SqliteStore(
+        path, durability=options.get("durability", "full"), migrate=options.get("migrate", "auto"), integrity_key=integrity_key
+    )
 
 
 def _files(url: str, *, integrity_key: bytes | None) -> Store:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from turnfold.model.query import CheckReport
-from turnfold.stores.sqlite.schema import SCHEMA_VERSION
+from turnfold.stores.sqlite.migrating import applied_numbers, edited
 
 PROBLEMS_MAX: Final = 100
 _INCOMPLETE: Final = (
@@ -26,7 +26,7 @@ def check_database(cursor: sqlite3.Cursor, path: str, durability: str) -> CheckR
         "size_bytes": _size(path),
         "wal_bytes": _size(f"{path}-wal"),
         "sqlite_version": sqlite3.sqlite_version,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": max(applied_numbers(cursor)),
         "durability": durability,
         "journal_mode": str(cursor.execute("PRAGMA journal_mode").fetchone()[0]),
         "session_count": int(cursor.execute("SELECT count(*) FROM counter").fetchone()[0]),
@@ -39,6 +39,8 @@ def _problems(cursor: sqlite3.Cursor) -> Iterator[str]:
     for (line,) in cursor.execute(f"PRAGMA quick_check({PROBLEMS_MAX})").fetchall():
         if line != "ok":
             yield str(line)
+    for name in edited(cursor):
+        yield f"migration {name} was applied in another form than this code has it: the schema may differ"
     for tenant, session_id, last_seq, events, pruned in cursor.execute(_INCOMPLETE, (PROBLEMS_MAX,)).fetchall():
         yield f"session {session_id!r} of tenant {tenant!r}: last seq is {last_seq}, {events} events and {pruned} pruned are there"
 

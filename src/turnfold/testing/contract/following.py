@@ -272,6 +272,8 @@ class EndCases(ContractBase):
             lambda: self.store.add_seal(key, Seal(1, b"", b""), incarnation="i"),
             lambda: self.store.watch(lambda: None),
             self.store.check,
+            self.store.compact,
+            self.store.migrate,
         ]
         for call in calls:
             with pytest.raises(StoreClosed):
