@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from turnfold.codec.residual import KEYED
 from turnfold.codec.seal import content_fingerprint
 from turnfold.errors import IntegrityError, KeyUnavailable, missing_extra
 from turnfold.limits import COMPRESS_BYTES_MIN
@@ -110,9 +111,15 @@ def open_raw(aead: Any, sealed: bytes, context: bytes) -> bytes | None:
     return plain
 
 
-def is_sealed(raw: bytes) -> bool:
-    """Whether a payload or value is sealed."""
-    return raw.startswith(_TEXT)
+def kid_in(raw: bytes) -> str | None:
+    """Return the id of the key that a payload or value was sealed under, None where it is not sealed."""
+    return raw[_KID].decode("ascii", "replace") if raw.startswith(_TEXT) else None
+
+
+def kid_in_bytes(raw: bytes) -> str | None:
+    """Return the same for a kept line or a part."""
+    start = len(_BYTES)
+    return raw[start : start + KID_CHARS].decode("ascii", "replace") if raw.startswith(_BYTES) else None
 
 
 class SessionCipher:
@@ -146,6 +153,10 @@ class SessionCipher:
     def __repr__(self) -> str:
         """Without keys."""
         return f"SessionCipher({self.key!r})"
+
+    def has(self, kid: str) -> bool:
+        """Whether it opens what was sealed under that key without asking the keyring."""
+        return kid.encode() in self._keys
 
     # ---- frames ----------------------------------------------------------------------------------------------------------------------
     def _seal(self, plain: bytes, context: bytes, salt: bytes = b"", meta: bytes | None = None) -> bytes:
@@ -317,23 +328,23 @@ class SessionCipher:
 
     def seal_status(self, reason: str) -> str:
         """Seal why a session ended."""
-        return self._seal_text(reason.encode(), self._context(_STATUS, b"")).decode()
+        return self._seal_text(reason.encode(), self._context(_STATUS, b""))[1:-1].decode()
 
     def open_status(self, sealed: str) -> str:
         """Open why a session ended."""
-        return self._open_text(sealed.encode(), self._context(_STATUS, b""), lambda: "the reason of its end")[0].decode()
+        return self._open_text(_quoted(sealed), self._context(_STATUS, b""), lambda: "the reason of its end")[0].decode()
 
     def seal_run(self, run_id: str, body: bytes) -> str:
         """Seal the body of a run row."""
-        return self._seal_text(body, self._context(_RUN, run_id)).decode()
+        return self._seal_text(body, self._context(_RUN, run_id))[1:-1].decode()
 
     def open_run(self, run_id: str, sealed: str) -> bytes:
         """Open the body of a run row."""
-        return self._open_text(sealed.encode(), self._context(_RUN, run_id), lambda: f"the run {run_id!r}")[0]
+        return self._open_text(_quoted(sealed), self._context(_RUN, run_id), lambda: f"the run {run_id!r}")[0]
 
     def reference(self, ref: str) -> str:
         """Return the name that a part has in the store: one cannot tell from it what the part is, as one can from its hash."""
-        return "sha256:" + hmac_digest(self._references, ref.encode(), "sha256").hex()
+        return KEYED + hmac_digest(self._references, ref.encode(), "sha256").hex()
 
     def seal_part(self, ref: str, content: bytes) -> bytes:
         """Seal an out-of-line part."""
@@ -356,6 +367,15 @@ def _unframe(frame: bytes) -> tuple[bytes, bytes, bytes | None]:
     size = _meta_length.unpack_from(plain)[0]
     start = _meta_length.size
     return plain[start + size :], salt, plain[start : start + size]
+
+
+def _quoted(text: str) -> bytes:
+    return b'"' + text.encode() + b'"'
+
+
+def kid_in_text(text: str) -> str | None:
+    """Return the same for a sealed text without its quotes."""
+    return kid_in(_quoted(text))
 
 
 def _token(raw: bytes) -> str:

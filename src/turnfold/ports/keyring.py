@@ -60,8 +60,8 @@ class Keyring(Protocol):
         """Make and keep a data key for a new session, durably; the one that is there if there is one."""
         ...
 
-    def current(self, key: SessionKey, incarnation: str) -> DataKey:
-        """Return the key that new content of a session is sealed with; a new one after a rotation.
+    def current(self, key: SessionKey, incarnation: str, *, renew: bool = True) -> DataKey:
+        """Return the key that new content of a session is sealed with; a new one after a rotation, if it is asked for to ``renew``.
 
         Raises:
             KeyUnavailable: It was forgotten, or the session is not of this keyring.
@@ -72,8 +72,12 @@ class Keyring(Protocol):
         """Return the key with that id. Raises KeyUnavailable."""
         ...
 
-    def forgotten(self, key: SessionKey, kid: str) -> bool:
-        """Whether that key was forgotten on purpose."""
+    def has(self, key: SessionKey, incarnation: str) -> bool:
+        """Whether it holds a key of that creation of a session."""
+        ...
+
+    def forgotten(self, key: SessionKey) -> bool:
+        """Whether keys of that session were forgotten on purpose."""
         ...
 
     def discard(self, key: SessionKey, incarnation: str) -> None:

@@ -228,7 +228,7 @@ class SessionLog(ReadableLog):
         self.parts.keep(state.parts)
         self._sweep()
         with self._without_rows():
-            for number in sorted(self._unerased):
+            for number in sorted(set(self._unerased.values())):
                 segment = self._segment(number)
                 size = self._end if number == self._number else os.fstat(segment.fd).st_size
                 write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
