@@ -42,6 +42,19 @@ class Kms(Protocol):
 
 
 @runtime_checkable
+class RenewableKms(Kms, Protocol):
+    """Master keys that Turnfold may make and destroy."""
+
+    def renew(self) -> None:
+        """Make a new master key and wrap by it from now on."""
+        ...
+
+    def destroy_older(self) -> None:
+        """Destroy all master keys but the current one."""
+        ...
+
+
+@runtime_checkable
 class Keyring(Protocol):
     """What the encrypting wrapper and ``turnfold keys`` ask of a keyring."""
 
@@ -109,7 +122,7 @@ class Keyring(Protocol):
             progress: Called with (done, total) keys.
 
         Raises:
-            NotSupported: The master key is not the keyring's to make.
+            NotSupported: The keys are derived from a master key that is not the keyring's to change.
         """
         ...
 

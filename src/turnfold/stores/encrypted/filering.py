@@ -25,7 +25,7 @@ from turnfold.ids import now_us
 from turnfold.limits import KEYRING_CHECK_S, LOCK_WAIT_S_MAX
 from turnfold.model.keys import SECRET_BYTES, DataKey, KeyInfo
 from turnfold.model.session import SessionKey
-from turnfold.ports.keyring import Kms, Progress
+from turnfold.ports.keyring import Kms, Progress, RenewableKms
 from turnfold.stores._disk import as_turnfold_error, locked, sync_directory, write_all, write_atomically
 from turnfold.stores.encrypted.lines import Lines
 
@@ -288,12 +288,20 @@ class FileKeyring:
     def rotate(self, *, eager: bool = False, progress: Progress | None = None) -> KeyInfo:
         """See ``ports.keyring``. With a KMS the new master key is the one that it names now."""
         with self._writing():
-            if self._kms is None and not (eager and self._lines.rotating is not None):
-                new = Line(master=_new_id(), key=secrets.token_bytes(KEY_BYTES), at_us=now_us())
-                self._append([new, Line(rotating=new.master)] if eager else [new])
+            if not (eager and self._lines.rotating is not None):
+                self._append([*self._new_master(), *([Line(rotating=self._master())] if eager else [])])
         if eager:
             self._wrap_all(progress or _no_progress)
         return self.keys()[0]
+
+    def _new_master(self) -> list[Line]:
+        """Make a master key where that is ours to do; return the lines that tell of it."""
+        if self._kms is None:
+            return [Line(master=_new_id(), key=secrets.token_bytes(KEY_BYTES), at_us=now_us())]
+        if isinstance(self._kms, RenewableKms):
+            self._kms.renew()
+        master = self._kms.key_id
+        return [] if master in self._lines.master_at else [Line(master=master, at_us=now_us())]
 
     def _wrap_all(self, progress: Progress) -> None:
         """Wrap every kept key under the current master key in steps that others may come between, then destroy the older masters."""
@@ -355,6 +363,11 @@ def _index_context() -> bytes:
 def _context(line: Line) -> bytes:
     assert line.kid is not None
     return context_of(line.tenant or "", line.session or "", line.incarnation or "", line.kid)
+
+
+def _is_other_master(line: Line, master: str) -> bool:
+    """Whether a line is that of a master key which nothing is wrapped by any more."""
+    return line.master is not None and line.kid is None and line.index is None and line.master != master
 
 
 def _no_progress(_done: int, _total: int) -> None:
