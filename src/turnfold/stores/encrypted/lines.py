@@ -16,18 +16,17 @@ class Lines:
     def __init__(self, where: str, *, masters_in: str | None = None) -> None:
         """Begin with nothing read."""
         self._where = where
-        self._clear()
-        self.masters_in = masters_in
+        self._clear(masters_in)
 
     def __repr__(self) -> str:
         """Without keys."""
         return f"Lines({self._where!r})"
 
-    def _clear(self) -> None:
+    def _clear(self, masters_in: str | None = None) -> None:
         self.through = 0
         self._inode = 0
         self._count = 0
-        self.masters_in: str | None = None
+        self.masters_in = masters_in
         self.masters: dict[str, bytes] = {}
         self.master_at: dict[str, int] = {}
         self.current_master = ""

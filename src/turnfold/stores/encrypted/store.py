@@ -145,7 +145,8 @@ class EncryptedStore:
     def _again(self, commit: Commit, held: list[Held | None]) -> bool:
         """Whether a refused commit was sealed for a session that is another one now."""
         pairs = zip((commit, *commit.also), held, strict=True)
-        return any([one is not None and self._keys.stale(item, one) for item, one in pairs])
+        stale = [one is not None and self._keys.stale(item, one) for item, one in pairs]
+        return any(stale)
 
     def _settle(self, commit: Commit, held: list[Held | None], done: Committed) -> None:
         """Hold the keys of created sessions."""
