@@ -149,6 +149,11 @@ def _own_options(url: str, names: tuple[str, ...]) -> tuple[str, Options]:
 _BUILT_IN: dict[str, Callable[..., Store]] = {"composite": _composite, "memory": _memory, "sqlite": _sqlite, "files": _files}
 
 
+def built_in_schemes() -> frozenset[str]:
+    """Return the schemes of Turnfold's own stores."""
+    return frozenset(_BUILT_IN)
+
+
 def _entry_point(scheme: str) -> Callable[..., Store] | None:
     from importlib.metadata import entry_points
 
