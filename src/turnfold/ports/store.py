@@ -59,6 +59,13 @@ SEARCH_INDEX = "search_index"
 ATOMIC_ALSO = "atomic_also"
 """``Commit.also`` is one transaction; without it the other logs follow, and cannot be lost."""
 
+ENCRYPTED = "encrypted"
+"""What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
+
+
+COMPACTS = "compacts"
+"""``compact`` does something, at no cost but this machine's, so that the client's maintenance thread calls it."""
+
 
 class Clock(Protocol):
     """The wall clock of a store or engine, microseconds since the epoch."""
@@ -217,4 +224,13 @@ class BackupStore(Protocol):
             AlreadyExists: There is such a file, and it is not to be replaced.
             StoreCorrupt: The copy, and so the store, is damaged; nothing was written.
         """
+        ...
+
+
+@runtime_checkable
+class Reclaiming(Protocol):
+    """A store that may hold room which nothing uses any more, and can give it back to the file system."""
+
+    def reclaim(self) -> None:
+        """Give freed room back. Writers wait meanwhile, of every process."""
         ...
