@@ -12,7 +12,8 @@ import pytest
 from tests.copying import worlds
 from tests.copying.worlds import CLOSED, EMBEDDED, PRUNED, RICH, append, create, everything, log_of, redact
 from turnfold.engine.copying import session as copying_session
-from turnfold.engine.copying import stores
+from turnfold.engine.copying.pieces import Moved
+from turnfold.engine.copying.report import CopyProgress
 from turnfold.engine.copying.stores import copy_stores
 from turnfold.engine.verify import verify_session
 from turnfold.errors import InvalidInput, StoreUnavailable
@@ -281,7 +282,7 @@ def test_a_store_that_goes_away_ends_the_copy_and_the_next_goes_on(source: Memor
 
 
 def test_progress_and_order(source: MemoryStore, target: MemoryStore) -> None:
-    seen: list[stores.CopyProgress] = []
+    seen: list[CopyProgress] = []
     copy_stores(source, target, progress=seen.append)
     assert [item.done for item in seen] == [0, 1, 2, 3, 4]
     assert {item.total for item in seen} == {4}
@@ -309,7 +310,7 @@ def test_a_session_larger_than_the_memory_that_a_copy_may_use(tmp_path: Path, mo
 
 def test_a_session_that_changes_all_the_time(source: MemoryStore, target: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def moved(*_: object, **__: object) -> None:
-        raise copying_session.Moved
+        raise Moved
 
     monkeypatch.setattr(copying_session.SessionCopier, "_write", moved)
     report = copy_stores(source, target)
