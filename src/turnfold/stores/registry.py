@@ -9,6 +9,7 @@ from turnfold.errors import InvalidInput
 from turnfold.ports.store import Store
 
 Options = dict[str, str]
+_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 
 
 def open_store(url: str, *, integrity_key: bytes | None = None) -> Store:
@@ -78,7 +79,13 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files}
+def _redis(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.redis import RedisStore
+
+    return RedisStore(url, integrity_key=integrity_key)
+
+
+_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files, **dict.fromkeys(_REDIS_SCHEMES, _redis)}
 
 
 def _entry_point(scheme: str) -> Callable[..., Store] | None:
