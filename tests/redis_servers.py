@@ -75,5 +75,3 @@ def remove_keys(url: str, prefix: str) -> None:
                     break
     finally:
         links.close()
-
-

@@ -1,5 +1,6 @@
 """What the test folders share and pytest does not bring."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,5 +25,12 @@ def shared_dir_or_stop(environ: Mapping[str, str], root: Path) -> Path:
         return folder.resolve()
     line = f"shared test data not found at {folder}; set TURNFOLD_SHARED_DIR to its folder"
     if environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{line} (CI=true: a failure, not a skip)", pytrace=False)
+    pytest.skip(line)
+
+
+def skip_or_fail(line: str) -> None:
+    """Skip a test whose server or program is not there; with CI=true that is a failure."""
+    if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{line} (CI=true: a failure, not a skip)", pytrace=False)
     pytest.skip(line)

@@ -408,10 +408,26 @@ class AsyncClient(AsyncFiles):
         """Move a lease's end to ``ttl_s`` from now; handles opened with it go on.
 
         Raises:
-            LeaseLost: It does not hold any more.
+            LeaseLost: It does not hold any more, or is one of a session that this client does not see.
         """
+        if not await self._sees(lease):
+            raise LeaseLost(f"there is no lease of session {lease.session_id!r} to renew")
         return await self._context.bridge.call(self._context.store.renew_lease, lease, ttl_s)
 
     async def release_lease(self, lease: Lease) -> None:
         """Give a lease up: anybody may write again, but no one under it. Not holding it any more is no error."""
-        await self._context.bridge.call(self._context.store.release_lease, lease)
+        if await self._sees(lease):
+            await self._context.bridge.call(self._context.store.release_lease, lease)
+
+    async def _sees(self, lease: Lease) -> bool:
+        """Whether the lease is one of a session of this client's tenant and owner; fences can be guessed, sessions cannot be borrowed."""
+        context = self._context
+        if lease.tenant != context.tenant:
+            return False
+        if context.owner is None:
+            return True
+        try:
+            await context.bridge.call(context.store.get_session, SessionKey(lease.tenant, lease.session_id), owner=context.owner)
+        except SessionNotFound:
+            return False
+        return True

@@ -20,7 +20,7 @@ from turnfold.errors import InvalidInput, SchemaTooNew, SessionNotFound, StoreCl
 from turnfold.model.event import Event
 from turnfold.model.query import EventQuery, SearchQuery, SessionQuery
 from turnfold.model.session import SessionKey
-from turnfold.stores.sqlite import SqliteStore, database, schema
+from turnfold.stores.sqlite import SqliteStore, schema
 from turnfold.stores.sqlite.turnstile import Turnstile
 from turnfold.testing.contract import build
 
@@ -120,22 +120,6 @@ def test_a_newer_schema(tmp_path: Path) -> None:
     store = SqliteStore(path)
     assert ids(store) == written
     store.close()
-
-
-def test_migrations_run_in_order_and_once(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
-    steps = ("CREATE TABLE a(x);", "CREATE TABLE b(x);\nINSERT INTO b VALUES(1);")
-    database.migrate(connection, steps[:1])
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-    for _ in range(2):
-        database.migrate(connection, steps)
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-        assert connection.execute("SELECT count(*) FROM b").fetchone() == (1,)
-    with pytest.raises(sqlite3.OperationalError):
-        database.migrate(connection, (*steps, "CREATE TABLE c(x);\nCREATE TABLE a(x);"))
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,), "a failed step leaves nothing"
-    assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'c'").fetchone() == (0,)
-    connection.close()
 
 
 def test_a_damaged_page_is_reported(tmp_path: Path) -> None:

@@ -292,18 +292,49 @@ def check_owner_sessions(genesis: Genesis, open_count: int) -> None:
         raise LimitExceeded(f"owner_sessions_max is {value}", limit="owner_sessions_max", value=value, hint="close or delete one first")
 
 
-def check_whole(events: Iterable[int], ranges: Iterable[RangeTombstone]) -> int:
+def check_verbatim(commit: Commit, state: State | None) -> int:
+    """Return the last seq that the session has after a verbatim commit of events which are not there yet.
+
+    Args:
+        commit: With ``verbatim``.
+        state: The session as it is, None where there is none.
+
+    Raises:
+        AlreadyExists: It begins a session that is there.
+        SessionNotFound: It continues one that is not.
+        LeaseLost: As for every commit.
+        SequenceConflict: The session does not end where the commit goes on.
+        InvalidInput: The log has a gap or an overlap, or a continuation brings seals.
+    """
+    verbatim = commit.verbatim
+    assert verbatim is not None
+    if state is None:
+        if verbatim.after_seq:
+            raise not_found(commit.key.session_id)
+        check_ids([event.id for event in commit.events], [False] * len(commit.events), [])
+    elif not verbatim.after_seq:
+        raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+    else:
+        check_lease(commit.key.session_id, leased=state.leased, fence=state.fence, token=commit.lease)
+        check_expected(verbatim.after_seq, state.last_seq)
+        if verbatim.seals:
+            raise InvalidInput("a verbatim commit that continues a session brings no seals", hint="add them one by one")
+    return check_whole([event.seq for event in commit.events], verbatim.ranges, after_seq=verbatim.after_seq)
+
+
+def check_whole(events: Iterable[int], ranges: Iterable[RangeTombstone], *, after_seq: int = 0) -> int:
     """Return the last seq of a verbatim log, or raise InvalidInput where it has a gap or an overlap.
 
     Args:
         events: Seqs of the events, ascending.
         ranges: Range tombstones in any order.
+        after_seq: The seq before the first.
     """
     stretches = [(seq, seq) for seq in events]
     for item in ranges:
         check_range(item)
         stretches.append((item.first_seq, item.last_seq))
-    last = 0
+    last = after_seq
     for first, end in sorted(stretches):
         if first != last + 1:
             raise InvalidInput(f"the log has a gap or an overlap at seq {last + 1}", seq=last + 1)

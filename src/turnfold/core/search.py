@@ -87,7 +87,8 @@ def index_rows(events: Iterable[Event], first_seq: int | None = None) -> list[In
         if text:
             found = term_text(text)
             if not found.isspace():
-                rows.append(IndexRow(event.seq if first_seq is None else first_seq + index, found, event.visible_to, event.hidden_from))
+                seq = event.seq if first_seq is None else first_seq + index
+                rows.append(IndexRow(seq, found, event.visible_to, event.hidden_from, derived=True))
     return rows
 
 

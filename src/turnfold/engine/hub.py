@@ -28,7 +28,7 @@ _LOOK_S = POLL_INTERVAL_S * 4
 class Subscription:
     """One follower of one session."""
 
-    __slots__ = ("_event", "_hub", "_incarnation", "_loop", "key", "last_seq")
+    __slots__ = ("_asked_seq", "_deadline", "_event", "_hub", "_incarnation", "_loop", "_told", "_vain", "key", "last_seq")
 
     def __init__(self, hub: Hub, key: SessionKey, loop: asyncio.AbstractEventLoop | None) -> None:
         self._hub = hub
@@ -36,16 +36,19 @@ class Subscription:
         self.last_seq = 0
         self._incarnation = ""
         self._loop = loop
+        self._asked_seq = -1
+        self._deadline: float | None = None
+        self._told = self._vain = ("", 0)
         self._event: asyncio.Event | threading.Event = threading.Event() if loop is None else _asyncio_event()
 
     def wait(self, seq: int, timeout_s: float | None) -> bool:
         """Block until the session is past ``seq`` (True) or the time is over (False)."""
         event = self._event
         assert isinstance(event, threading.Event)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while self.last_seq <= seq:
+        deadline = self._ask(seq, timeout_s)
+        while not self._is_past(seq):
             event.clear()
-            if self.last_seq > seq:
+            if self._is_past(seq):
                 break
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -53,8 +56,8 @@ class Subscription:
             rung = event.wait(left)
             self._hub.check_open()
             if rung:  # moved on, or something is wrong: the follower's own read will tell
-                return True
-        return True
+                return self._wakes()
+        return self._wakes()
 
     async def wait_async(self, seq: int, timeout_s: float | None) -> bool:
         """Wait in the event loop that subscribed."""
@@ -62,10 +65,10 @@ class Subscription:
 
         event = self._event
         assert isinstance(event, asyncio.Event)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while self.last_seq <= seq:
+        deadline = self._ask(seq, timeout_s)
+        while not self._is_past(seq):
             event.clear()
-            if self.last_seq > seq:
+            if self._is_past(seq):
                 break
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -73,9 +76,31 @@ class Subscription:
             try:
                 await asyncio.wait_for(event.wait(), left)
             except TimeoutError:
-                return self.last_seq > seq
+                return self._is_past(seq) and self._wakes()
             self._hub.check_open()
-            return True
+            return self._wakes()
+        return self._wakes()
+
+    def _ask(self, seq: int, timeout_s: float | None) -> float | None:
+        """Return when the wait ends.
+
+        Who asks for the same seq again has read and found nothing: the session is another owner's, and for this one it is not there. Such a
+        wake-up was in vain: it neither wakes a second time (that would be a loop without a pause) nor begins the wait anew.
+        """
+        if seq == self._asked_seq:
+            self._vain = self._told
+        else:
+            self._asked_seq, self._vain = seq, ("", 0)
+            self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        return self._deadline
+
+    def _is_past(self, seq: int) -> bool:
+        """Whether the session is past ``seq``, and not just as far as the last read knew it to be."""
+        return self.last_seq > seq and (self._incarnation, self.last_seq) != self._vain
+
+    def _wakes(self) -> bool:
+        """Note what the follower is woken with, before it reads; true."""
+        self._told = (self._incarnation, self.last_seq)
         return True
 
     def tell(self, incarnation: str, last_seq: int) -> None:

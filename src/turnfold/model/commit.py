@@ -102,12 +102,25 @@ class Redact(msgspec.Struct, frozen=True, gc=False):
 
 
 class Verbatim(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole session as it was elsewhere: seqs, times, digests, tombstones and seals are kept. Only into an empty incarnation."""
+    """A session as it was elsewhere: seqs, times, digests, tombstones and seals are kept.
+
+    The first such commit creates the session and is refused where there is one (AlreadyExists). One that continues it has no genesis and
+    no seals (``Store.add_seal`` carries them on); it passes the checks of ids, lease and place, and in every status: its events happened
+    elsewhere. So a log of any length is copied in bounded memory, and a copy that has fallen behind is brought up to date.
+
+    Attributes:
+        created_at_us: When the session began; the first commit decides.
+        updated_at_us: The latest time of its events up to here.
+        ranges: Range tombstones between the events; the two together leave no gap.
+        seals: In order; only with the first commit.
+        after_seq: Where the log must end before: 0 creates the session, anything else continues it (SequenceConflict).
+    """
 
     created_at_us: int
     updated_at_us: int
     ranges: tuple[RangeTombstone, ...] = ()
     seals: tuple[Seal, ...] = ()
+    after_seq: int = 0
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,11 +139,11 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         lifecycle: The commit is a lifecycle step, guarded by ``change.status`` instead of by "must be active".
         limits: Checked last.
         runs: Rows replaced by id.
-        parts: Out-of-line payloads by ``sha256:<hex>``, stored once per session.
+        parts: Out-of-line payloads by ``sha256:<hex>``, stored once per session; ``keyed:<hex>`` where a wrapper hides the hash.
         redacts: Payloads to erase.
         prune: Ranges to replace by a range tombstone.
         also: Commits to other logs in the same transaction (shared state scopes); they have no ``also`` of their own.
-        verbatim: See there; excludes genesis-by-events: ``genesis`` gives the fields, its event is events[0].
+        verbatim: See there; excludes genesis-by-events: ``genesis`` gives the fields of a new session, its event is events[0].
     """
 
     key: SessionKey

@@ -103,12 +103,17 @@ class SearchRow(msgspec.Struct, frozen=True):
 
 
 class IndexRow(msgspec.Struct, frozen=True):
-    """What the search follower writes for one event: its terms in order, parted by one space or more."""
+    """What the search follower writes for one event: its terms in order, parted by one space or more.
+
+    ``derived``: they are what ``core.search.index_rows`` makes of the event as this store has it, so the store can make them again. Who
+    changes terms on their way to a store leaves it False.
+    """
 
     seq: int
     terms: str
     visible_to: tuple[str, ...] | None = None
     hidden_from: tuple[str, ...] | None = None
+    derived: bool = False
 
 
 class ChangedSession(msgspec.Struct, frozen=True):
@@ -125,3 +130,44 @@ class CheckReport(msgspec.Struct, frozen=True):
 
     problems: tuple[str, ...] = ()
     facts: dict[str, str | int | float | bool] = {}
+
+
+class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``migrate`` did or, with ``dry_run``, would do.
+
+    Attributes:
+        before, after: Number of the newest migration that was applied before and after, 0 where there was nothing.
+        known: Number of the newest one that this code knows.
+        applied: Names of what was applied, or would be, in order.
+        pending: Names of what is left for later: post migrations that were not asked for.
+        dry_run: Nothing was changed.
+    """
+
+    before: int
+    after: int
+    known: int
+    applied: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+class Compacted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step of ``compact`` did.
+
+    Attributes:
+        session_count: Sessions in which something was rewritten.
+        segment_count: Blocks or files that were written.
+        event_count: Events in them.
+        bytes_before, bytes_after: Their size before and after.
+        more: There is more to do: call again.
+    """
+
+    session_count: int = 0
+    segment_count: int = 0
+    event_count: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    more: bool = False
+
+
+NOTHING_COMPACTED = Compacted()

@@ -29,14 +29,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
+from turnfold.limits import COMPACT_SESSIONS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
 from turnfold.model.query import (
     ChangedSession,
     CheckReport,
+    Compacted,
     EventPage,
     EventQuery,
     IndexRow,
+    MigrationReport,
     SearchQuery,
     SearchRow,
     SessionQuery,
@@ -54,6 +57,9 @@ SEARCH_INDEX = "search_index"
 """``search`` answers from index rows that the search follower wrote; without it ``search`` scans."""
 ATOMIC_ALSO = "atomic_also"
 """``Commit.also`` is one transaction; without it the other logs follow, and cannot be lost."""
+
+ENCRYPTED = "encrypted"
+"""What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
 
 
 class Clock(Protocol):
@@ -178,6 +184,23 @@ class Store(Protocol):
 
     def check(self) -> CheckReport:
         """Look for damage that the store can see by itself, and report facts about it."""
+        ...
+
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
+        """Rewrite what is cold more tightly: one step, of at most so many sessions; call again while ``more``.
+
+        Nothing that can be read changes, and others may read and write meanwhile. A store that has nothing of the kind says so.
+
+        Raises:
+            SchemaOutdated: The data is still of the form that the previous version of Turnfold reads; ``migrate(post=True)`` allows it.
+        """
+        ...
+
+    def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
+        """Apply the migrations that the data lacks: those that the previous version of Turnfold can live with, and with ``post`` the rest.
+
+        Idempotent; killed in between, it goes on when it is called again. A store without migrations reports its version.
+        """
         ...
 
     def close(self) -> None:

@@ -8,9 +8,9 @@ from typing import Protocol
 from turnfold.codec.seal import same_content
 from turnfold.core import checks
 from turnfold.core.fold import latest_us
-from turnfold.errors import AlreadyExists, InvalidInput
+from turnfold.errors import InvalidInput
 from turnfold.ids import check_session_id
-from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Redact, Verbatim
+from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Redact
 from turnfold.model.event import MAIN, Event, RangeTombstone
 from turnfold.model.session import BRANCH_KEYED
 from turnfold.stores.files.lines import GenesisRow, HeadRow, Line, RedactRow
@@ -114,7 +114,9 @@ def stage(
     if done is not None:
         return done
     if commit.verbatim is not None:
-        raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+        last_seq = checks.check_verbatim(commit, state.for_checks())
+        active = commit.change.active_branch or state.fields["active_branch"]
+        return _build_verbatim(commit, None, last_seq=last_seq, incarnation=state.incarnation, branch=active)
     checks.check_commit(commit, state.for_checks(), now_us, _Lookup(state, read))
     branch = state.fields["active_branch"] if commit.branch is None else commit.branch
     return _build(commit, None, first_seq=state.last_seq + 1, branch=branch, now_us=now_us, incarnation=state.incarnation)
@@ -123,12 +125,11 @@ def stage(
 def _stage_creation(commit: Commit, now_us: int, open_count: Callable[[], int]) -> Staged | Committed:
     genesis = checks.creation_of(commit)
     check_session_id(commit.key.session_id)
-    ids = [event.id for event in commit.events]
     if commit.verbatim is not None:
-        checks.check_ids(ids, [False] * len(ids), [])
-        last_seq = checks.check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
-        return _build_verbatim(commit, genesis, commit.verbatim, last_seq)
-    ids.insert(0, genesis.event.id)
+        last_seq = checks.check_verbatim(commit, None)
+        active = commit.change.active_branch or MAIN
+        return _build_verbatim(commit, genesis, last_seq=last_seq, incarnation=genesis.incarnation, branch=active)
+    ids = [genesis.event.id, *(event.id for event in commit.events)]
     checks.check_ids(ids, [False] * len(ids), [])
     state = checks.first_state(genesis)
     checks.check_commit(commit, state, now_us, _NOTHING)
@@ -208,14 +209,14 @@ def _build(commit: Commit, genesis: Genesis | None, *, first_seq: int, branch: s
     return Staged(line, committed, rows, ids, commit.parts)
 
 
-def _build_verbatim(commit: Commit, genesis: Genesis, verbatim: Verbatim, last_seq: int) -> Staged:
-    """Build the line of a whole log as it was elsewhere."""
-    events = commit.events
+def _build_verbatim(commit: Commit, genesis: Genesis | None, *, last_seq: int, incarnation: str, branch: str) -> Staged:
+    """Build the line of a log, or of a part of one, as it was elsewhere."""
+    events, verbatim = commit.events, commit.verbatim
+    assert verbatim is not None
     at_us = events[-1].recorded_at_us if events else verbatim.updated_at_us
-    row = _genesis_row(commit, genesis, verbatim.created_at_us)
     line = Line(
         at_us=at_us,
-        genesis=row,
+        genesis=None if genesis is None else _genesis_row(commit, genesis, verbatim.created_at_us),
         head=_head_row(commit.change, [(event.seq, event.branch) for event in events]),
         runs=commit.runs,
         parts=tuple(ref for ref, _ in commit.parts),
@@ -224,9 +225,9 @@ def _build_verbatim(commit: Commit, genesis: Genesis, verbatim: Verbatim, last_s
         updated_at_us=verbatim.updated_at_us,
         last_seq=last_seq,
     )
-    active = commit.change.active_branch or MAIN
     first, last = (events[0].seq, events[-1].seq) if events else (0, 0)
-    committed = Committed(first, last, created=True, incarnation=genesis.incarnation, branch=active, recorded_at_us=verbatim.updated_at_us)
+    created = genesis is not None
+    committed = Committed(first, last, created=created, incarnation=incarnation, branch=branch, recorded_at_us=verbatim.updated_at_us)
     rows = [encode_event(event, event.seq, event.branch, event.recorded_at_us) for event in events]
     return Staged(line, committed, rows, [(event.seq, event.id) for event in events], commit.parts)
 

@@ -16,10 +16,22 @@ from turnfold.core.paging import check_list_limit, list_cursor, parse_list_curso
 from turnfold.core.search import scan
 from turnfold.errors import InvalidInput, LeaseLost, NotFound, SessionNotFound, StoreClosed, StoreUnavailable, TurnfoldError
 from turnfold.ids import now_us
-from turnfold.limits import LOCK_WAIT_S_MAX, PAGE_EVENTS_MAX
+from turnfold.limits import COMPACT_SESSIONS, LOCK_WAIT_S_MAX, PAGE_EVENTS_MAX
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Event, Seal
-from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
+from turnfold.model.query import (
+    NOTHING_COMPACTED,
+    ChangedSession,
+    CheckReport,
+    Compacted,
+    EventPage,
+    EventQuery,
+    IndexRow,
+    MigrationReport,
+    SearchQuery,
+    SearchRow,
+    SessionQuery,
+)
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, Clock
@@ -325,6 +337,16 @@ class FilesStore:
             sizes = (entry.stat().st_size for entry in os.scandir(self._root / relative) if entry.is_file())
             facts["size_bytes"] = int(facts["size_bytes"]) + sum(sizes)
         return CheckReport(tuple(problems), facts)
+
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
+        """See ``ports.store``."""
+        self._check_open()
+        return NOTHING_COMPACTED
+
+    def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
+        """See ``ports.store``; there is one version so far."""
+        self._check_open()
+        return MigrationReport(before=layout.VERSION, after=layout.VERSION, known=layout.VERSION, dry_run=dry_run)
 
     def close(self) -> None:
         """See ``ports.store``."""

@@ -12,6 +12,7 @@ import heapq
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 import msgspec
 
@@ -23,15 +24,29 @@ from turnfold.core.search import bucket_of, searchable_text
 from turnfold.core.tokens import terms
 from turnfold.errors import InvalidInput, LeaseLost, NotFound, StoreClosed, TurnfoldError
 from turnfold.ids import now_us
+from turnfold.limits import COMPACT_SESSIONS
 from turnfold.model.commit import NO_CHANGE, Commit, Committed
 from turnfold.model.event import Event, Seal
-from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
+from turnfold.model.query import (
+    NOTHING_COMPACTED,
+    ChangedSession,
+    CheckReport,
+    Compacted,
+    EventPage,
+    EventQuery,
+    IndexRow,
+    MigrationReport,
+    SearchQuery,
+    SearchRow,
+    SessionQuery,
+)
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.store import ATOMIC_ALSO, Clock
 from turnfold.stores.memory.session import MemorySession
 from turnfold.stores.memory.writing import Plan, apply, plan
 
+VERSION: Final = 1
 _Sessions = dict[SessionKey, MemorySession]
 
 
@@ -368,6 +383,18 @@ class MemoryStore:
             problems = tuple(problem for session in self._sessions.values() for problem in session.problems())
             event_count = sum(len(session.events) for session in self._sessions.values())
             return CheckReport(problems, {"session_count": len(self._sessions), "event_count": event_count})
+
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
+        """See ``ports.store``; events are kept as they came, there is nothing tighter."""
+        with self._lock:
+            self._check_open()
+            return NOTHING_COMPACTED
+
+    def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
+        """See ``ports.store``; what is in memory is always of this version."""
+        with self._lock:
+            self._check_open()
+            return MigrationReport(before=VERSION, after=VERSION, known=VERSION, dry_run=dry_run)
 
     def close(self) -> None:
         """See ``ports.store``; everything kept is let go."""

@@ -14,12 +14,11 @@ from turnfold.core.checks import (
     check_limits,
     check_owner_sessions,
     check_scope,
-    check_whole,
+    check_verbatim,
     covers,
     creation_of,
     repeated,
 )
-from turnfold.errors import AlreadyExists
 from turnfold.ids import check_session_id
 from turnfold.model.commit import Commit, Committed, Redact, Verbatim
 from turnfold.model.event import MAIN, Event, RangeTombstone
@@ -56,7 +55,8 @@ def plan(commit: Commit, session: MemorySession | None, now_us: int, key: bytes 
     if done is not None:
         return Plan(commit, session, creates=False, done=done)
     if commit.verbatim is not None:
-        raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+        check_verbatim(commit, session.state())
+        return Plan(commit, session, creates=False)
     check_commit(commit, session.state(), now_us, session)
     return Plan(commit, session, creates=False)
 
@@ -65,13 +65,10 @@ def _plan_creation(commit: Commit, now_us: int, open_count: OpenCount) -> Plan:
     genesis = creation_of(commit)
     check_session_id(commit.key.session_id)
     session = MemorySession(commit.key, genesis, now_us)
-    verbatim = commit.verbatim
-    ids = [event.id for event in commit.events]
-    if verbatim is not None:
-        check_ids(ids, [False] * len(ids), [])
-        check_whole([event.seq for event in commit.events], verbatim.ranges)
+    if commit.verbatim is not None:
+        check_verbatim(commit, None)
         return Plan(commit, session, creates=True)
-    all_ids = [genesis.event.id, *ids]
+    all_ids = [genesis.event.id, *(event.id for event in commit.events)]
     check_ids(all_ids, [False] * len(all_ids), [])
     check_commit(commit, session.state(), now_us, session)
     check_limits(commit.limits, session.state(), commit, created=1)
@@ -106,7 +103,7 @@ def apply(planned: Plan, now_us: int) -> Committed:
     """Do what was planned; nothing here can be refused."""
     commit, session, creates, _done = planned
     if commit.verbatim is not None:
-        return _restore(commit, session, commit.verbatim)
+        return _restore(commit, session, commit.verbatim, creates=creates)
     genesis = commit.genesis
     if creates and genesis is not None:
         session.add(genesis.event, now_us, MAIN)
@@ -162,8 +159,8 @@ def _prune(session: MemorySession, pruned: RangeTombstone) -> None:
         session.events[seq - 1] = None
 
 
-def _restore(commit: Commit, session: MemorySession, verbatim: Verbatim) -> Committed:
-    """Fill an empty session with a log as it was elsewhere."""
+def _restore(commit: Commit, session: MemorySession, verbatim: Verbatim, *, creates: bool) -> Committed:
+    """Fill an empty session, or continue one, with a log as it was elsewhere."""
     items: list[Event | RangeTombstone] = [*commit.events, *verbatim.ranges]
     for item in sorted(items, key=_first_seq):
         if isinstance(item, RangeTombstone):
@@ -172,16 +169,18 @@ def _restore(commit: Commit, session: MemorySession, verbatim: Verbatim) -> Comm
             session.add(item, item.recorded_at_us, item.branch)
     events = commit.events
     session.change(commit.change, [(event.seq, event.branch) for event in events])
-    session.created_at_us, session.updated_at_us = verbatim.created_at_us, verbatim.updated_at_us
+    session.updated_at_us = verbatim.updated_at_us
+    if creates:
+        session.created_at_us = verbatim.created_at_us
     if session.ttl_s is not None and events:
         session.expires_at_us = events[-1].recorded_at_us + int(session.ttl_s * 1_000_000)
-    session.seals = list(verbatim.seals)
+    session.seals.extend(verbatim.seals)
     _write_rows(commit, session)
     session.settle()
     return Committed(
         events[0].seq if events else 0,
         events[-1].seq if events else 0,
-        created=True,
+        created=creates,
         incarnation=session.incarnation,
         branch=session.active_branch,
         recorded_at_us=verbatim.updated_at_us,

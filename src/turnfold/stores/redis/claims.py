@@ -11,6 +11,7 @@ A list entry is confirmed when the head names exactly its place and its claim's 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,13 +21,13 @@ from turnfold.core.checks import check_owner_sessions, effective_status
 from turnfold.core.lifecycle import OPEN
 from turnfold.model.commit import Genesis
 from turnfold.model.session import SessionKey
-from turnfold.stores.redis.keys import H, T, Names, pack_session
+from turnfold.stores.redis.keys import H, Names, T, pack_session
 from turnfold.stores.redis.links import Call, Links, command
 from turnfold.stores.redis.rows import HeadRow, decode_head
 from turnfold.stores.redis.scripts import STALE_US, Scripts
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_member = msgspec.msgpack.Decoder(tuple[int, str, str]).decode
+_decode_member = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
 _decode_field = msgspec.msgpack.Decoder(tuple[str, str]).decode
 _decode_fence = msgspec.msgpack.Decoder(tuple[int, str]).decode
 
@@ -40,15 +41,20 @@ class Listed(NamedTuple):
     agent: str
     incarnation: str
     at_us: int
-    claim_us: int
+    claim: str
 
     def member(self) -> bytes:
         """The entry itself; its score is the place."""
-        return _encode((self.claim_us, self.incarnation, self.key.session_id))
+        return _encode((self.claim, self.incarnation, self.key.session_id))
 
 
-def list_member(member: bytes) -> tuple[int, str, str]:
-    """Return claim time, incarnation and session id of a list's entry."""
+def new_claim(now_us: int) -> str:
+    """Return the name of a claim: when it was written, and what no other has."""
+    return f"{now_us:x}-{os.urandom(6).hex()}"
+
+
+def list_member(member: bytes) -> tuple[str, str, str]:
+    """Return claim, incarnation and session id of a list's entry."""
     return _decode_member(member)
 
 
@@ -64,7 +70,7 @@ def last_fence(raw: bytes | None) -> int:
 
 def listed_of(key: SessionKey, head: HeadRow) -> Listed:
     """The entry that a head confirms."""
-    return Listed(key, head.kind, head.owner or None, head.agent, head.incarnation, head.listed_at_us, head.listed_claim_us)
+    return Listed(key, head.kind, head.owner or None, head.agent, head.incarnation, head.listed_at_us, head.listed_claim)
 
 
 class Claims:
@@ -76,12 +82,12 @@ class Claims:
         self._names = names
         self._scripts = scripts
 
-    def write(self, listed: Listed) -> None:
+    def write(self, listed: Listed, now_us: int) -> None:
         """Write a session's list entries and mark it as changing."""
         member = listed.member()
         score = b"%d" % listed.at_us
         calls = [command(b"ZADD", name, score, member) for name in self._lists(listed)]
-        self._links.all([*calls, self._mark(listed.key, listed.claim_us)])
+        self._links.all([*calls, self._mark(listed.key, now_us)])
 
     def mark(self, key: SessionKey, now_us: int) -> None:
         """Mark a session as changing; its list entries stay."""

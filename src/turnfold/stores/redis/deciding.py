@@ -264,8 +264,8 @@ def draft_appended(draft: Draft, commit: Commit, *, creates: bool) -> tuple[int,
     return (places[0][0], places[-1][0], default) if places else (0, 0, default)
 
 
-def draft_restored(draft: Draft, commit: Commit) -> tuple[int, int, str]:
-    """Draft a whole session as it was elsewhere; the same answer."""
+def draft_restored(draft: Draft, commit: Commit, *, creates: bool) -> tuple[int, int, str]:
+    """Draft a session, or the next piece of it, as it was elsewhere; the same answer."""
     verbatim = commit.verbatim
     assert verbatim is not None
     items: list[Event | RangeTombstone] = [*commit.events, *verbatim.ranges]
@@ -277,7 +277,9 @@ def draft_restored(draft: Draft, commit: Commit) -> tuple[int, int, str]:
     events = commit.events
     draft.change(commit.change, [(event.seq, event.branch) for event in events])
     head = draft.head
-    head.created_at_us, head.updated_at_us = verbatim.created_at_us, verbatim.updated_at_us
+    head.updated_at_us = verbatim.updated_at_us
+    if creates:
+        head.created_at_us = verbatim.created_at_us
     if head.ttl_s and events:
         head.expires_at_us = events[-1].recorded_at_us + int(head.ttl_s * SECOND_US)
     draft.seals(verbatim.seals)
@@ -287,5 +289,3 @@ def draft_restored(draft: Draft, commit: Commit) -> tuple[int, int, str]:
 
 def _first_seq(item: Event | RangeTombstone) -> int:
     return item.first_seq if isinstance(item, RangeTombstone) else item.seq
-
-

@@ -48,14 +48,14 @@ def is_hot(commit: Commit) -> bool:
     )
 
 
-def append_words(commit: Commit, now_us: int, channel: str, claim_us: int = 0) -> list[bytes]:
+def append_words(commit: Commit, now_us: int, channel: str, claim: tuple[int, str] = (0, "")) -> list[bytes]:
     """Return the arguments of ``append.lua``: the commit, and the bytes that it refers to.
 
     Args:
         commit: One that ``is_hot``.
         now_us: The time of the commit; 0 takes the server's.
         channel: Whom to tell.
-        claim_us: When the claims that the commit relies on were written; 0: there are none.
+        claim: When the claims that the commit relies on were written (0: there are none), and their name.
     """
     change = commit.change
     events: list[object] = []
@@ -85,10 +85,11 @@ def append_words(commit: Commit, now_us: int, channel: str, claim_us: int = 0) -
             [_entry(entry, words) for entry in change.entries] or None,
             change.expires_at_us,
             _limits(commit) or None,
-            claim_us,
+            claim[0],
             events,
             [word for ref, content in commit.parts for word in (ref, _refer(words, content))] or None,
             channel,
+            claim[1],
         )
     )
     return words

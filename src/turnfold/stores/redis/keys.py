@@ -37,6 +37,7 @@ HOT: Final = 7
 H, E, I, N, M, B, P, R, G, S, C, X, Y, A, T = range(1, len(SUFFIXES) + 1)  # noqa: E741 - the letters of the keys
 """Places of the keys in a script's KEYS."""
 
+
 def place_of_kind(kind: str) -> int:
     """The hash that keeps head entries of a kind."""
     if kind in INFO_KINDS:

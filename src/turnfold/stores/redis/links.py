@@ -43,6 +43,18 @@ _LATER = (
     refusals.MasterDownError,
     refusals.ReadOnlyError,
 )
+_REFUSALS: Final[tuple[tuple[str, type[TurnfoldError], str, str], ...]] = (
+    ("NOAUTH", InvalidInput, "asks for a password", "redis://user:password@host:port/db"),
+    ("WRONGPASS", InvalidInput, "refuses the user or password", "redis://user:password@host:port/db"),
+    ("DB index", InvalidInput, "has no such database", "the number after the port is the database; most servers have 0 to 15"),
+    ("NOPERM", StoreUnavailable, "does not allow it", "give the user the commands that the how-to on Redis lists"),
+    ("no permissions", StoreUnavailable, "does not allow it", "give the user the commands that the how-to on Redis lists"),
+    ("WRONGTYPE", StoreCorrupt, "holds something else under the keys of this store", "choose another prefix: ?prefix=…"),
+    ("OOM", StoreUnavailable, "is out of memory and takes no more writes", "raise maxmemory or delete sessions"),
+    ("MISCONF", StoreUnavailable, "cannot write to its disk and takes no more writes", "look at the server's log and disk"),
+    ("MOVED", StoreUnavailable, "is a node of a cluster", "redis+cluster://host:port names the cluster"),
+)
+"""What a refusal holds, and what it means."""
 _ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
 
 
@@ -310,6 +322,7 @@ class Links:
 
     def _pool(self, node: Node) -> redis.ConnectionPool:
         address = self.address
+        tls: dict[str, Any] = dict(address.tls)
         kind: Any = redis.SSLConnection if address.is_tls else redis.Connection
         return redis.ConnectionPool(
             connection_class=kind,
@@ -323,7 +336,7 @@ class Links:
             socket_connect_timeout=min(CONNECT_S_MAX, address.answer_s),
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
-            **address.tls,
+            **tls,
         )
 
     def masters(self) -> list[Node]:
@@ -371,18 +384,11 @@ class Links:
         text = str(error)
         if isinstance(error, TurnfoldError):
             return error
-        if isinstance(error, (refusals.AuthenticationError, refusals.AuthorizationError)) or text.startswith(("NOAUTH", "WRONGPASS")):
+        if isinstance(error, (refusals.AuthenticationError, refusals.AuthorizationError)):
             return InvalidInput(f"{name} refuses the user or password", hint="redis://user:password@host:port/db")
-        if "DB index" in text:
-            return InvalidInput(f"{name} has no such database", hint="the number after the port is the database; most servers have 0 to 15")
-        if text.startswith("NOPERM") or isinstance(error, refusals.NoPermissionError):
-            return StoreUnavailable(f"{name} does not allow it: {text}", hint="give the user the commands of the how-to on Redis")
-        if text.startswith("WRONGTYPE"):
-            return StoreCorrupt(f"{name} holds something else under the keys of this store", hint="choose another prefix: ?prefix=…")
-        if text.startswith("OOM") or isinstance(error, refusals.OutOfMemoryError):
-            return StoreUnavailable(f"{name} is out of memory and takes no more writes", hint="raise maxmemory or delete sessions")
-        if text.startswith("MISCONF"):
-            return StoreUnavailable(f"{name} cannot write to its disk and takes no more writes", hint="look at the server's log and disk")
+        for begins, kind, message, hint in _REFUSALS:
+            if begins in text:
+                return kind(f"{name} {message}" + (f": {text}" if kind is StoreUnavailable else ""), hint=hint)
         if isinstance(error, refusals.ResponseError):
             return StoreUnavailable(f"{name} refused: {text}")
         return StoreUnavailable(f"{name} does not answer: {text}", hint="is the server running, and reachable from here?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from turnfold.core.fold import info_fields
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
@@ -72,9 +72,9 @@ def _walk(room: Room, query: SessionQuery, from_us: int | None) -> Iterator[tupl
         keys = [SessionKey(query.tenant, session_id) for (_, _, session_id), _ in entries]
         heads = room.links.all([command(b"GET", room.names.one(key, H)) for key in keys])
         confirmed: list[tuple[str, HeadRow]] = []
-        for ((claim_us, incarnation, session_id), at_us), raw in zip(entries, heads, strict=True):
+        for ((claim, incarnation, session_id), at_us), raw in zip(entries, heads, strict=True):
             head = None if raw is None else decode_head(raw)
-            if head is not None and (head.incarnation, head.listed_at_us, head.listed_claim_us) == (incarnation, at_us, claim_us):
+            if head is not None and (head.incarnation, head.listed_at_us, head.listed_claim) == (incarnation, at_us, claim):
                 confirmed.append((session_id, head))
         if entries:
             yield entries[-1][1], confirmed
@@ -104,7 +104,7 @@ def _matching(room: Room, query: SessionQuery, found: dict[str, tuple[Place, Hea
     return out
 
 
-def _entry_fields(room: Room, tenant: str, ids: list[str]) -> list[dict[str, object]]:
+def _entry_fields(room: Room, tenant: str, ids: list[str]) -> list[dict[str, Any]]:
     answers = room.links.all([command(b"HGETALL", room.names.one(SessionKey(tenant, session_id), M)) for session_id in ids])
     return [info_fields(entries_of(flat)) for flat in answers]
 
@@ -112,8 +112,6 @@ def _entry_fields(room: Room, tenant: str, ids: list[str]) -> list[dict[str, obj
 def _infos(room: Room, tenant: str, rows: list[tuple[str, HeadRow]], now_us: int) -> list[SessionInfo]:
     fields = _entry_fields(room, tenant, [session_id for session_id, _ in rows])
     return [
-        SessionInfo(id=session_id, tenant=tenant, incarnation=head.incarnation, **head.info_fields(now_us), **more)  # type: ignore[arg-type]
+        SessionInfo(id=session_id, tenant=tenant, incarnation=head.incarnation, **head.info_fields(now_us), **more)
         for (session_id, head), more in zip(rows, fields, strict=True)
     ]
-
-

@@ -11,7 +11,7 @@ into a map: absent texts are false or empty, absent times 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any, Final
 
@@ -193,7 +193,7 @@ class HeadRow(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     holder: str | bool = False
     lease_expires_us: int = 0
     listed_at_us: int = 0
-    listed_claim_us: int = 0
+    listed_claim: str = ""
     marked_at_us: int = 0
     range_count: int = 0
     hold_until_us: int = 0
@@ -230,14 +230,19 @@ class HeadRow(msgspec.Struct, array_like=True, gc=False, kw_only=True):
             "message_count": self.message_count,
             "turn_count": self.turn_count,
             "token_count": self.token_count,
-            "usage": Usage(*self.usage) if any(self.usage) else NO_USAGE,
+            "usage": _usage(self.usage) if any(self.usage) else NO_USAGE,
             "branch_count": self.branch_count,
             "active_branch": self.active_branch,
         }
 
     def usage_by_model(self) -> dict[str, Usage]:
         """Usage of each model."""
-        return {str(name): Usage(*map(int, numbers), model=str(name)) for name, *numbers in self.models}
+        return {str(name): _usage(numbers, str(name)) for name, *numbers in self.models}
+
+
+def _usage(numbers: Sequence[str | int], model: str = "") -> Usage:
+    a, b, c, d, e, f = map(int, numbers)
+    return Usage(a, b, c, d, e, f, model)
 
 
 decode_head = msgspec.msgpack.Decoder(HeadRow).decode

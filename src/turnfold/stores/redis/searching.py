@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from turnfold.core.filtering import sees
 from turnfold.core.search import PHRASE_BUCKET, bucket_of
 from turnfold.model.query import IndexRow, SearchQuery, SearchRow
 from turnfold.model.session import SessionKey
-from turnfold.stores.redis.deciding import ARGUMENTS_MAX, Command
+from turnfold.stores.redis.deciding import ARGUMENTS_MAX, Command, decode_range
 from turnfold.stores.redis.index import decode_index_row, encode_index_row, pack_seqs, term_field, term_fields, unpack_seqs
 from turnfold.stores.redis.keys import C, G, H, P, X, Y
 from turnfold.stores.redis.links import command
 from turnfold.stores.redis.listing import session_ids
-from turnfold.stores.redis.deciding import decode_range
 from turnfold.stores.redis.rows import decode_head
 from turnfold.stores.redis.writing import Room
 
@@ -82,12 +81,25 @@ def _ranked(room: Room, query: SearchQuery, hits: list[tuple[SessionKey, list[in
                     yield SearchRow(key.session_id, seq, bucket)
 
 
-def advance(room: Room, follower: str, key: SessionKey, incarnation: str, span: tuple[int, int], rows: Sequence[IndexRow]) -> bool:
-    """Move a cursor from ``span[0]`` to ``span[1]`` and keep the rows, if the cursor stands there and the session lives."""
+class Advance(NamedTuple):
+    """A cursor's move in one session, and the rows that come with it."""
+
+    follower: str
+    key: SessionKey
+    incarnation: str
+    from_seq: int
+    to_seq: int
+    rows: Sequence[IndexRow]
+
+
+def advance(room: Room, move: Advance) -> bool:
+    """Move a cursor and keep the rows, if the cursor stands at ``from_seq`` and the session lives."""
+    follower, key, incarnation, from_seq, to_seq, rows = move
     terms = term_fields(rows)
     fields = list(terms)
     for _ in range(ADVANCES_MAX):
         reads: list[Command] = [["HGET", P, "inc"], ["HGET", C, follower], ["HGET", P, "erased"]]
+        chunks: list[list[bytes]] = []
         if rows:
             reads.append(["HVALS", G])
             chunks = [fields[at : at + ARGUMENTS_MAX] for at in range(0, len(fields), ARGUMENTS_MAX)]
@@ -95,14 +107,14 @@ def advance(room: Room, follower: str, key: SessionKey, incarnation: str, span: 
             reads += (["HMGET", Y, *chunk] for chunk in chunks)
             reads += (["HMGET", P, *(f"d:{row.seq}" for row in chunk)] for chunk in marks)
         _, (living, cursor, erased, *more) = room.read(key, *reads)
-        if living is None or living.decode() != incarnation or int(cursor or 0) != span[0]:
+        if living is None or living.decode() != incarnation or int(cursor or 0) != from_seq:
             return False
         conditions: list[Command] = [
             ["HGET", P, "inc", living],
             ["HGET", C, follower, False if cursor is None else cursor],
             ["HGET", P, "erased", False if erased is None else erased],
         ]
-        commands: list[Command] = [["HSET", C, follower, span[1]]]
+        commands: list[Command] = [["HSET", C, follower, to_seq]]
         if rows:
             kept = dict(zip(fields, (raw for chunk in more[1 : 1 + len(chunks)] for raw in chunk), strict=True))
             gone = [mark is not None for chunk in more[1 + len(chunks) :] for mark in chunk]

@@ -9,10 +9,22 @@ from typing import Any, Final
 
 from turnfold.core.checks import check_lease_ttl
 from turnfold.errors import LeaseLost, NotFound, SchemaTooNew, SessionNotFound, StoreUnavailable, TurnfoldError
-from turnfold.limits import REDIS_ATTEMPTS_MAX, TOMBSTONE_DAYS
+from turnfold.limits import COMPACT_SESSIONS, REDIS_ATTEMPTS_MAX, TOMBSTONE_DAYS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
-from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
+from turnfold.model.query import (
+    NOTHING_COMPACTED,
+    ChangedSession,
+    CheckReport,
+    Compacted,
+    EventPage,
+    EventQuery,
+    IndexRow,
+    MigrationReport,
+    SearchQuery,
+    SearchRow,
+    SessionQuery,
+)
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.store import MULTI_PROCESS, SEARCH_INDEX, Clock
@@ -21,11 +33,11 @@ from turnfold.stores.redis import changes, listing, searching
 from turnfold.stores.redis.address import parse_address
 from turnfold.stores.redis.also import Also
 from turnfold.stores.redis.checking import check_store
-from turnfold.stores.redis.claims import Claims, Listed, listed_of, tombstone
+from turnfold.stores.redis.claims import Claims, Listed, listed_of, new_claim, tombstone
 from turnfold.stores.redis.deciding import Command, decode_run, decode_seal, pack
 from turnfold.stores.redis.hot import append_words, decode_answer, is_hot, latest_at_us
 from turnfold.stores.redis.index import SEARCH
-from turnfold.stores.redis.keys import C, H, HOT, P, R, S, SUFFIXES, T, Names
+from turnfold.stores.redis.keys import HOT, SUFFIXES, C, H, Names, P, R, S, T
 from turnfold.stores.redis.links import Call, Links, command
 from turnfold.stores.redis.reading import Reader
 from turnfold.stores.redis.rows import HeadRow, decode_head, encode_head
@@ -113,9 +125,9 @@ class RedisStore:
                 out.append(error)
         return out
 
-    def _append_call(self, commit: Commit, claim_us: int = 0) -> Call:
+    def _append_call(self, commit: Commit, claim: tuple[int, str] = (0, "")) -> Call:
         room = self._room
-        words = append_words(commit, 0 if room.clock is None else room.clock(), room.channel, claim_us)
+        words = append_words(commit, 0 if room.clock is None else room.clock(), room.channel, claim)
         return room.scripts.append.call(room.names.session(commit.key)[:HOT], *words)
 
     def _settled(self, commit: Commit, answer: Any) -> Committed:
@@ -136,16 +148,14 @@ class RedisStore:
     def _claimed(self, commit: Commit, wanted: list[Any]) -> Committed:
         """Write the claims that an append needs, then append."""
         _, now, owner, agent, kind, incarnation = wanted
-        listed = Listed(commit.key, kind, owner or None, agent, incarnation, latest_at_us(commit), now)
-        self._claims.write(listed)
-        answer = self._links.run((self._append_call(commit, now),))[0]
+        listed = Listed(commit.key, kind, owner or None, agent, incarnation, latest_at_us(commit), new_claim(now))
+        self._claims.write(listed, now)
+        answer = self._links.run((self._append_call(commit, (now, listed.claim)),))[0]
         if type(answer) is bytes:
             done = decode_answer(answer)
             if done[0] != -2:
-                is_moved, before_us, before_claim_us = done[4:]
-                gone = listed._replace(at_us=before_us, claim_us=before_claim_us) if is_moved else listed
-                if gone != listed or not is_moved:
-                    self._claims.take_back(gone)
+                is_moved, before_us, before_claim = done[4:]
+                self._claims.take_back(listed._replace(at_us=before_us, claim=before_claim) if is_moved else listed)
                 return Committed(done[0], done[0] + len(commit.events) - 1, False, None, False, done[2], done[3], done[1])
         if isinstance(answer, Exception):
             raise self._links.translated(answer) from answer
@@ -220,7 +230,8 @@ class RedisStore:
                 raise LeaseLost(message, hint="try again when it has expired", holder=head.holder)
             return _leased(key, head, holder, head.fence + 1, now + ttl_us)
 
-        return self._changed_head(key, owner, draft)[1]
+        lease: Lease = self._changed_head(key, owner, draft)[1]
+        return lease
 
     def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
         """See ``ports.store``."""
@@ -232,7 +243,8 @@ class RedisStore:
             return _leased(key, head, str(head.holder), head.fence, now + ttl_us)
 
         key = SessionKey(lease.tenant, lease.session_id)
-        return self._changed_head(key, None, draft)[1]
+        renewed: Lease = self._changed_head(key, None, draft)[1]
+        return renewed
 
     def release_lease(self, lease: Lease) -> None:
         """See ``ports.store``."""
@@ -284,7 +296,7 @@ class RedisStore:
     ) -> bool:
         """See ``ports.store``."""
         kept = rows if follower == SEARCH else ()
-        return searching.advance(self._room, follower, key, incarnation, (from_seq, to_seq), kept)
+        return searching.advance(self._room, searching.Advance(follower, key, incarnation, from_seq, to_seq, kept))
 
     def follower_seq(self, follower: str, key: SessionKey) -> int:
         """See ``ports.store``."""
@@ -313,6 +325,16 @@ class RedisStore:
         self._links.check_open()
         return check_store(self._room, self._address)
 
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
+        """See ``ports.store``; the server packs lists by itself, there is nothing tighter that its scripts could read."""
+        self._links.check_open()
+        return NOTHING_COMPACTED
+
+    def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
+        """See ``ports.store``; there is one layout so far, which opening the store notes."""
+        self._links.check_open()
+        return MigrationReport(before=LAYOUT, after=LAYOUT, known=LAYOUT, dry_run=dry_run)
+
     def close(self) -> None:
         """See ``ports.store``."""
         if not self._closed:
@@ -329,5 +351,3 @@ class RedisStore:
 def _leased(key: SessionKey, head: HeadRow, holder: str, fence: int, expires_at_us: int) -> tuple[list[Command], Lease]:
     head.holder, head.fence, head.lease_expires_us = holder, fence, expires_at_us
     return [["SET", H, encode_head(head)]], Lease(key.tenant, key.session_id, holder, fence, expires_at_us)
-
-

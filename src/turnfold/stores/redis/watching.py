@@ -6,13 +6,16 @@ connection is made up for by a wake-up after the next connection is made: whoeve
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from redis.exceptions import RedisError
+
 from turnfold.errors import TurnfoldError
-from turnfold.stores.redis.links import Links, refusals
+from turnfold.stores.redis.links import Links
 
 LOOK_S: Final = 1.0
 """How often the thread looks whether it is to end, when nothing else happens."""
@@ -99,10 +102,8 @@ class _Run:
         self._stopped.set()
         if self._thread is threading.current_thread():
             return
-        try:
+        with contextlib.suppress(TurnfoldError):
             self._links.ask(self._links.masters()[0], b"PUBLISH", self._channel, b"")
-        except TurnfoldError:
-            pass
         self._thread.join(2 * LOOK_S)
 
     def _listen(self) -> None:
@@ -117,7 +118,7 @@ class _Run:
             turn += 1
             try:
                 self._subscribed(link)
-            except (refusals.RedisError, OSError):
+            except (RedisError, OSError):
                 self._stopped.wait(AGAIN_S)
             finally:
                 link.disconnect()

@@ -15,14 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from turnfold.codec.seal import same_content
-from turnfold.core.checks import check_commit, check_ids, check_limits, check_scope, check_whole, creation_of, repeated
-from turnfold.errors import AlreadyExists, LimitExceeded, StoreUnavailable
+from turnfold.core.checks import check_commit, check_ids, check_limits, check_scope, check_verbatim, creation_of, repeated
+from turnfold.errors import LimitExceeded, StoreUnavailable
 from turnfold.ids import check_session_id, new_id
 from turnfold.limits import REDIS_ATTEMPTS_MAX
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Event, RangeTombstone
 from turnfold.model.session import SessionKey
-from turnfold.stores.redis.claims import Claims, Listed, last_fence, listed_of
+from turnfold.stores.redis.claims import Claims, Listed, last_fence, listed_of, new_claim
 from turnfold.stores.redis.deciding import (
     Command,
     Draft,
@@ -34,7 +34,7 @@ from turnfold.stores.redis.deciding import (
     first_head,
 )
 from turnfold.stores.redis.index import SEARCH, decode_index_row, term_fields
-from turnfold.stores.redis.keys import A, C, E, G, H, I, P, R, T, X, Y, Names, place_of_kind
+from turnfold.stores.redis.keys import A, C, E, G, H, I, Names, P, R, T, X, Y, place_of_kind
 from turnfold.stores.redis.links import Links
 from turnfold.stores.redis.rows import HeadRow, decode_head, entry_field, events_of
 from turnfold.stores.redis.scripts import CLAIM_US, LIST_GRAIN_US, MARK_GRAIN_US, Scripts
@@ -197,9 +197,7 @@ class Writer:
         finally:
             if who:
                 self._room.hold(commit.key, who, 0, 0)
-        raise StoreUnavailable(
-            f"session {commit.key.session_id!r} was written to by others {attempt} times meanwhile", hint="try again"
-        )
+        raise StoreUnavailable(f"session {commit.key.session_id!r} was written to by others {attempt} times meanwhile", hint="try again")
 
     def _gather(self, commit: Commit) -> Facts:
         ids = [event.id for event in commit.events]
@@ -232,19 +230,21 @@ class Writer:
         if done is not None:
             return done
         if commit.verbatim is not None:
-            raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
-        check_commit(commit, head.state(), facts.now_us, facts)
+            check_verbatim(commit, head.state())
+        else:
+            check_commit(commit, head.state(), facts.now_us, facts)
         erased = self._erased(commit, facts)
         before = listed_of(commit.key, head)
         listed = self._claimed(commit, head, facts.now_us)
         draft = Draft(_replace(head, hold_until_us=0, held_by=""), facts.now_us)
-        first, last, branch = draft_appended(draft, commit, creates=False)
+        drafted = draft_appended if commit.verbatim is None else draft_restored
+        first, last, branch = drafted(draft, commit, creates=False)
         draft.erase(commit, erased)
         conditions: list[Command] = [["GET", H, facts.raw]]
         if commit.redacts or commit.prune:
             conditions.append(["HGET", C, SEARCH, facts.cursor or False])
         written = self._write(commit, draft, conditions, carried, is_claimed=listed is not None)
-        if listed is not None and listed.at_us != before.at_us:
+        if listed is not None and listed != before:
             self._claims.take_back(before if written else listed)
         if not written:
             return None
@@ -252,19 +252,23 @@ class Writer:
 
     def _claimed(self, commit: Commit, head: HeadRow, now_us: int) -> Listed | None:
         """Write the claims that the commit needs and put them into the head."""
-        if not commit.events:
+        if not commit.events and commit.verbatim is None:
             return None
-        latest_us = max(event.at_us for event in commit.events)
-        moves = latest_us - head.listed_at_us > LIST_GRAIN_US
+        if commit.verbatim is None:
+            latest_us = max(event.at_us for event in commit.events)
+            moves = latest_us - head.listed_at_us > LIST_GRAIN_US
+        else:
+            latest_us = commit.verbatim.updated_at_us
+            moves = latest_us != head.listed_at_us
         if not moves and now_us - head.marked_at_us <= MARK_GRAIN_US:
             return None
         head.marked_at_us = now_us
         if not moves:
             self._claims.mark(commit.key, now_us)
             return listed_of(commit.key, head)
-        head.listed_at_us, head.listed_claim_us = latest_us, now_us
+        head.listed_at_us, head.listed_claim = latest_us, new_claim(now_us)
         listed = listed_of(commit.key, head)
-        self._claims.write(listed)
+        self._claims.write(listed, now_us)
         return listed
 
     def _write(self, commit: Commit, draft: Draft, conditions: list[Command], carried: bytes | None, *, is_claimed: bool) -> bool:
@@ -322,12 +326,10 @@ class Writer:
         check_session_id(commit.key.session_id)
         now_us = facts.now_us
         head = first_head(genesis)
-        ids = [event.id for event in commit.events]
         if commit.verbatim is not None:
-            check_ids(ids, [False] * len(ids), [])
-            check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
+            check_verbatim(commit, None)
         else:
-            all_ids = [genesis.event.id, *ids]
+            all_ids = [genesis.event.id, *(event.id for event in commit.events)]
             check_ids(all_ids, [False] * len(all_ids), [])
             check_commit(commit, head.state(), now_us, _NothingThere())
             check_limits(commit.limits, head.state(), commit, created=1)
@@ -341,10 +343,11 @@ class Writer:
                 raise
         draft = Draft(head, now_us)
         head.fence = last_fence(facts.tombstone)
-        first, last, branch = (draft_appended(draft, commit, creates=True)) if commit.verbatim is None else draft_restored(draft, commit)
-        head.listed_at_us, head.listed_claim_us, head.marked_at_us = head.updated_at_us, now_us, now_us
+        drafted = draft_appended if commit.verbatim is None else draft_restored
+        first, last, branch = drafted(draft, commit, creates=True)
+        head.listed_at_us, head.listed_claim, head.marked_at_us = head.updated_at_us, new_claim(now_us), now_us
         listed = listed_of(commit.key, head)
-        self._claims.write(listed)
+        self._claims.write(listed, now_us)
         draft.commands.append(["HSET", P, "inc", genesis.incarnation])
         conditions: list[Command] = [["GET", H, False], ["GET", T, False if facts.tombstone is None else facts.tombstone]]
         if not self._write(commit, draft, conditions, carried, is_claimed=True):
@@ -360,5 +363,3 @@ def _exists(room: Room, key: SessionKey) -> Any:
     from turnfold.stores.redis.links import command
 
     return command(b"EXISTS", room.names.one(key, H))
-
-

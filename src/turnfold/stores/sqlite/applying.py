@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from turnfold.core.checks import check_whole
 from turnfold.core.fold import INFO_KINDS, info_fields, latest_us
 from turnfold.limits import LIST_GRAIN_S
 from turnfold.model.commit import Commit, Genesis, HeadChange, Redact, Verbatim
@@ -15,10 +16,11 @@ from turnfold.model.event import MAIN, Event
 from turnfold.model.run import Run
 from turnfold.model.session import BRANCH_KEYED, Entry, SessionKey
 from turnfold.model.usage import NO_USAGE
+from turnfold.stores.sql.rows import ListInfo, event_row, redacted_extra
 from turnfold.stores.sqlite.indexing import erase_rows
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.ranges import write_range
-from turnfold.stores.sqlite.rows import INSERT_EVENT, ListInfo, event_row, redacted_extra
+from turnfold.stores.sqlite.rows import INSERT_EVENT
 from turnfold.stores.sqlite.seals import insert_seal
 
 LIST_GRAIN_US: Final = LIST_GRAIN_S * 1_000_000
@@ -194,8 +196,8 @@ def apply(cursor: sqlite3.Cursor, live: Live, commit: Commit, now_us: int) -> tu
     for redact in commit.redacts:
         _redact(cursor, live.sn, redact)
     for pruned in commit.prune:
-        write_range(cursor, live.sn, pruned)
         erase_rows(cursor, live.sn, pruned.first_seq, pruned.last_seq)
+        write_range(cursor, live.sn, pruned)
     return (first, live.last_seq) if events else (0, 0)
 
 
@@ -245,13 +247,13 @@ def _update_counter(cursor: sqlite3.Cursor, live: Live, change: HeadChange, upda
 def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
     """Erase a payload and everything that was made of it."""
     pos = (sn << 32) + redact.seq
+    erase_rows(cursor, sn, redact.seq, redact.seq)
     extra = cursor.execute("SELECT extra FROM event WHERE pos = ?", (pos,)).fetchone()[0]
     cursor.execute(
         "UPDATE event SET data = ?, meta = NULL, salt = x'', extra = ? WHERE pos = ?",
         (redact.tombstone, redacted_extra(extra), pos),
     )
     cursor.execute("DELETE FROM event_source WHERE pos = ?", (pos,))
-    erase_rows(cursor, sn, redact.seq, redact.seq)
     for ref in redact.parts:
         cursor.execute("DELETE FROM part WHERE sn = ? AND ref = ?", (sn, ref))
     for entry in redact.entries:
@@ -265,11 +267,12 @@ def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
         refresh_info(cursor, sn)
 
 
-def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbatim, last_seq: int) -> tuple[int, int]:
-    """Fill an empty incarnation with a log as it was elsewhere."""
+def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbatim) -> tuple[int, int]:
+    """Fill an empty incarnation, or continue one, with a log as it was elsewhere."""
     events = commit.events
-    forks = [event.seq for event in events if event.branch not in {"", MAIN} or event.type == "branch.created"]
-    live.forked_seq = min(forks) if forks else None
+    if live.forked_seq is None:
+        forks = [event.seq for event in events if event.branch not in {"", MAIN} or event.type == "branch.created"]
+        live.forked_seq = min(forks) if forks else None
     for event in events:
         branch = event.branch if live.forked_seq is not None and event.seq >= live.forked_seq else None
         cursor.execute(INSERT_EVENT, event_row(event, live.base + event.seq, event.recorded_at_us, branch))
@@ -279,7 +282,7 @@ def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbat
     for place, seal in enumerate(verbatim.seals):
         insert_seal(cursor, live.sn, place, seal)
     mark_changed(cursor, live)
-    live.last_seq = last_seq
+    live.last_seq = check_whole([event.seq for event in events], verbatim.ranges, after_seq=verbatim.after_seq)
     live.updated_at_us = verbatim.updated_at_us
     if commit.change.expires_at_us is not None:
         live.expires_at_us = commit.change.expires_at_us or None
@@ -288,8 +291,11 @@ def restore(cursor: sqlite3.Cursor, live: Live, commit: Commit, verbatim: Verbat
     _update_counter(
         cursor, live, msgspec.structs.replace(commit.change, expires_at_us=None), verbatim.updated_at_us, pruned=bool(verbatim.ranges)
     )
-    live.created_at_us = verbatim.created_at_us
-    cursor.execute("UPDATE session SET created_at_us = ? WHERE sn = ?", (live.created_at_us, live.sn))
+    if verbatim.after_seq:
+        relist(cursor, live)
+    else:
+        live.created_at_us = verbatim.created_at_us
+        cursor.execute("UPDATE session SET created_at_us = ? WHERE sn = ?", (live.created_at_us, live.sn))
     write_sums(cursor, live.sn, commit.change)
     write_entries(cursor, live.sn, commit.change.entries, [(event.seq, event.branch or MAIN) for event in events])
     write_rows(cursor, live.sn, commit.runs, commit.parts)

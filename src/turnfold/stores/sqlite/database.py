@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from turnfold.errors import InvalidInput, SchemaTooNew, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
+from turnfold.errors import InvalidInput, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
 from turnfold.limits import LOCK_WAIT_S_MAX
-from turnfold.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from turnfold.stores.sql.migrations import too_new
+from turnfold.stores.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 
 DURABILITIES: Final = ("full", "normal")
 
@@ -60,8 +61,8 @@ def translated(path: str) -> Iterator[None]:
         raise translate(path, error) from error
 
 
-def connect_writer(path: str, durability: str) -> sqlite3.Connection:
-    """Open the one writing connection, and create or migrate the schema where that is needed."""
+def connect_writer(path: str, durability: str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """Open the one writing connection; ``prepare`` creates or migrates the schema where that is needed."""
     _make_folder(path)
     connection = _connect(path)
     try:
@@ -70,7 +71,7 @@ def connect_writer(path: str, durability: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
-        migrate(connection)
+        prepare(connection)
         connection.execute("PRAGMA busy_timeout = 0")  # from here on the turnstile waits
     except BaseException:
         connection.close()
@@ -111,39 +112,7 @@ def _check_identity(path: str, connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
     if application_id == APPLICATION_ID:
         if version > SCHEMA_VERSION:
-            raise SchemaTooNew(
-                f"{path} has schema version {version}, this turnfold knows versions up to {SCHEMA_VERSION}",
-                path=path,
-                version=version,
-                known=SCHEMA_VERSION,
-            )
+            raise too_new(path, version, SCHEMA_VERSION)
         return
     if application_id or tables:
         raise StoreCorrupt(f"{path} is a database of another application", hint="choose another path", path=path)
-
-
-def migrate(connection: sqlite3.Connection, steps: tuple[str, ...] = MIGRATIONS) -> None:
-    """Bring the schema to the newest version, each step in a transaction of its own that also moves the version."""
-    while (version := connection.execute("PRAGMA user_version").fetchone()[0]) < len(steps):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if connection.execute("PRAGMA user_version").fetchone()[0] == version:  # another process may have been faster
-                for statement in _statements(steps[version]):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {version + 1}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements (``executescript`` would commit the transaction first)."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -14,8 +14,9 @@ from turnfold.core.lifecycle import EXPIRED, OPEN
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
 from turnfold.model.query import SessionQuery
 from turnfold.model.session import SessionInfo
+from turnfold.stores.sql.rows import session_info
 from turnfold.stores.sqlite.applying import LIST_GRAIN_US
-from turnfold.stores.sqlite.rows import HEAD_COLUMNS, session_info
+from turnfold.stores.sqlite.rows import HEAD_COLUMNS
 
 _OPEN: Final = ", ".join(f"'{status}'" for status in sorted(OPEN))
 _HAS_TAG: Final = "EXISTS(SELECT 1 FROM entry t WHERE t.sn = s.sn AND t.kind = 'tag' AND t.name = ? AND t.branch = '')"

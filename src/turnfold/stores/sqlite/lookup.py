@@ -9,9 +9,9 @@ from turnfold.codec.seal import same_content
 from turnfold.core.checks import check_ids, repeated
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import RangeTombstone
+from turnfold.stores.sql.rows import decode_extra
 from turnfold.stores.sqlite.live import Live
 from turnfold.stores.sqlite.ranges import read_ranges
-from turnfold.stores.sqlite.rows import decode_extra
 
 SELECT_TWIN = "SELECT pos & 4294967295, salt, digest, extra, recorded_at_us FROM event WHERE id = ? AND pos >> 32 = ?"
 SELECT_PRUNED = "SELECT seq FROM pruned_id WHERE sn = ? AND id = ?"

@@ -18,8 +18,9 @@ from turnfold.model.query import ACTIVE_BRANCH, EventPage, EventQuery
 from turnfold.model.run import Run
 from turnfold.model.session import Entry, Head, SessionKey
 from turnfold.model.usage import Usage
+from turnfold.stores.sql.rows import EventRow, events_of, session_info
 from turnfold.stores.sqlite.ranges import read_ranges
-from turnfold.stores.sqlite.rows import EVENT_COLUMNS, HEAD_COLUMNS, EventRow, events_of, session_info
+from turnfold.stores.sqlite.rows import EVENT_COLUMNS, HEAD_COLUMNS
 
 _FIND: Final = (
     "SELECT s.sn, s.incarnation, s.owner, c.last_seq, c.forked_seq, c.pruned, c.active_branch FROM session s JOIN counter c ON c.sn = s.sn "

@@ -19,18 +19,33 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from turnfold.core.checks import check_lease_ttl
-from turnfold.errors import InvalidInput, StoreClosed, TurnfoldError
+from turnfold.errors import InvalidInput, SchemaOutdated, StoreClosed, TurnfoldError
 from turnfold.ids import now_us
+from turnfold.limits import COMPACT_SESSIONS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
-from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
+from turnfold.model.query import (
+    NOTHING_COMPACTED,
+    ChangedSession,
+    CheckReport,
+    Compacted,
+    EventPage,
+    EventQuery,
+    IndexRow,
+    MigrationReport,
+    SearchQuery,
+    SearchRow,
+    SessionQuery,
+)
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
 from turnfold.stores._combiner import Combiner
+from turnfold.stores.sql.migrations import AUTO, LATER, MIGRATE_MODES
 from turnfold.stores.sqlite import indexing, listing, reads, upkeep
 from turnfold.stores.sqlite.checking import check_database
 from turnfold.stores.sqlite.database import DURABILITIES, connect_reader, translate, translated
+from turnfold.stores.sqlite.live import Live
 from turnfold.stores.sqlite.seals import read_seals
 from turnfold.stores.sqlite.watch import StoreWatch, Watcher
 from turnfold.stores.sqlite.writer import Writer
@@ -64,6 +79,7 @@ class SqliteStore:
         durability: str = "full",
         clock: Clock = now_us,
         integrity_key: bytes | None = None,
+        migrate: str = AUTO,
     ) -> None:
         """Open the file, creating it (and its folder) where it is not there.
 
@@ -73,6 +89,8 @@ class SqliteStore:
                 process; a power loss may take the last seconds.
             clock: The wall clock, microseconds since the epoch.
             integrity_key: HMAC key of the digests that clients write, to recognise repeats.
+            migrate: ``auto`` applies pre migrations that an older file lacks; ``manual`` leaves them to ``migrate``, and until then everything
+                else is refused as SchemaOutdated.
 
         Raises:
             StoreUnavailable: The file cannot be opened or created.
@@ -81,6 +99,8 @@ class SqliteStore:
         """
         if durability not in DURABILITIES:
             raise InvalidInput(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
+        if migrate not in MIGRATE_MODES:
+            raise InvalidInput(f"migrate {migrate!r} is none of {', '.join(MIGRATE_MODES)}")
         if os.fspath(path) in {"", ":memory:"}:
             raise InvalidInput("the SQLite store needs a file", hint="use memory:// for a store without one")
         self.path = str(Path(path).absolute())
@@ -91,10 +111,16 @@ class SqliteStore:
         self._durability = durability
         self._clock = clock
         self._key = integrity_key
+        self._migrate = migrate
         self._closed = False
+        self._refusal: TurnfoldError | None = None
         self._forking = contextlib.ExitStack()
         self._begin()
-        self._writer: Writer | None = self._open_writer()
+        self._writer: Writer | None = None
+        try:
+            self._writer = self._open_writer(migrate)
+        except SchemaOutdated as error:  # until somebody calls migrate
+            self._refusal = error
         _stores.add(self)
 
     def _begin(self) -> None:
@@ -102,10 +128,10 @@ class SqliteStore:
         self._combiner: Combiner[Commit, Committed] = Combiner(self._run)
         self._watcher = Watcher(self.path, lambda: connect_reader(self.path))
 
-    def _open_writer(self) -> Writer:
+    def _open_writer(self, migrate: str) -> Writer:
         with translated(self.path):
             _create_private(Path(self.path))
-            return Writer(self.path, self._durability, self._clock, self._key)
+            return Writer(self.path, self._durability, self._clock, self._key, migrate)
 
     def before_fork(self) -> None:
         """Close the idle connections, and let nobody open the writing one until the fork is done.
@@ -157,10 +183,16 @@ class SqliteStore:
 
     def _reopen(self) -> Writer:
         """Open the writing connection after a fork."""
+        self._check()
+        self._writer = writer = self._open_writer(self._migrate)
+        return writer
+
+    def _check(self) -> None:
+        """Raise StoreClosed or, where the file lacks migrations, SchemaOutdated."""
         if self._closed:
             raise self._closed_error()
-        self._writer = writer = self._open_writer()
-        return writer
+        if self._refusal is not None:
+            raise self._refusal
 
     def _transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         with self._combiner.exclusive():
@@ -171,8 +203,8 @@ class SqliteStore:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Cursor]:
         """Lend a cursor inside a read transaction."""
-        if self._closed:
-            raise self._closed_error()
+        if self._closed or self._refusal is not None:
+            self._check()
         try:
             try:
                 reader = self._readers.pop()
@@ -285,9 +317,12 @@ class SqliteStore:
         rows: Sequence[IndexRow] = (),
     ) -> bool:
         """See ``ports.store``."""
-        return self._transact(
-            lambda cursor: upkeep.advance(cursor, follower, key, incarnation=incarnation, from_seq=from_seq, to_seq=to_seq, rows=rows),
-        )
+
+        def work(cursor: sqlite3.Cursor) -> Live | None:
+            return upkeep.advance(cursor, follower, key, incarnation=incarnation, from_seq=from_seq, to_seq=to_seq, rows=rows)
+
+        with self._combiner.exclusive():
+            return (self._writer or self._reopen()).transact_on_session(work) is not None
 
     def follower_seq(self, follower: str, key: SessionKey) -> int:
         """See ``ports.store``."""
@@ -306,8 +341,7 @@ class SqliteStore:
     # ---- the store as a whole --------------------------------------------------------------------------------------------------------
     def watch(self, wake: Callable[[], None]) -> StoreWatch:
         """See ``ports.store``."""
-        if self._closed:
-            raise self._closed_error()
+        self._check()
         with translated(self.path):
             return self._watcher.add(wake)
 
@@ -315,6 +349,29 @@ class SqliteStore:
         """See ``ports.store``; reads the whole file."""
         with self._reading() as cursor:
             return check_database(cursor, self.path, self._durability)
+
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
+        """See ``ports.store``."""
+        self._check()
+        return NOTHING_COMPACTED
+
+    def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
+        """See ``ports.store``; each migration is a transaction of its own."""
+        with self._combiner.exclusive(), translated(self.path):
+            if self._closed:
+                raise self._closed_error()
+            writer = self._writer or self._open_writer(LATER)
+            try:
+                done = writer.migrate(dry_run=dry_run, post=post)
+            except BaseException:
+                self._writer = None
+                writer.close()
+                raise
+            if self._refusal is not None and dry_run:
+                writer.close()
+            else:
+                self._writer, self._refusal = writer, None
+            return done
 
     def close(self) -> None:
         """See ``ports.store``; what is being written is finished first."""

@@ -100,17 +100,17 @@ def advance(
     from_seq: int,
     to_seq: int,
     rows: Sequence[IndexRow],
-) -> bool:
-    """Move a follower's cursor, if it is where the caller believes, and keep its rows.
+) -> Live | None:
+    """Move a follower's cursor, if it is where the caller believes, and keep its rows; return the session, or None where it is not there.
 
     At the end of the log the session leaves the follower's list; ``clean_seq`` tells the next append to put it back on all lists.
     """
     live = load_live(cursor, key)
     if live is None or live.incarnation != incarnation:
-        return False
+        return None
     row = cursor.execute("SELECT seq FROM follower_seq WHERE sn = ? AND name = ?", (live.sn, follower)).fetchone()
     if from_seq != (0 if row is None else row[0]):
-        return False
+        return None
     cursor.execute("INSERT OR REPLACE INTO follower_seq(sn, name, seq) VALUES(?, ?, ?)", (live.sn, follower, to_seq))
     if follower == "search":
         write_rows(cursor, live.sn, rows)
@@ -118,7 +118,8 @@ def advance(
         cursor.execute("DELETE FROM changed WHERE name = ? AND sn = ?", (follower, live.sn))
         if live.clean_seq != live.last_seq:
             cursor.execute("UPDATE counter SET version = version + 1, clean_seq = last_seq WHERE sn = ?", (live.sn,))
-    return True
+            live.version, live.clean_seq = live.version + 1, live.last_seq
+    return live
 
 
 def add_seal(cursor: sqlite3.Cursor, key: SessionKey, seal: Seal, incarnation: str) -> bool:

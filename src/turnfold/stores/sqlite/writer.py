@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, ParamSpec, TypeVar, cast
 
 from turnfold.core.checks import (
@@ -21,19 +22,22 @@ from turnfold.core.checks import (
     check_limits,
     check_owner_sessions,
     check_scope,
-    check_whole,
+    check_verbatim,
     creation_of,
     first_state,
 )
 from turnfold.core.fold import latest_us
 from turnfold.core.lifecycle import ACTIVE, OPEN
-from turnfold.errors import AlreadyExists, InvalidInput, StoreClosed, TurnfoldError
+from turnfold.errors import InvalidInput, StoreClosed, TurnfoldError
 from turnfold.ids import check_session_id
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
 from turnfold.model.event import MAIN, Event
+from turnfold.model.query import MigrationReport
 from turnfold.model.session import SessionKey
 from turnfold.model.usage import NO_USAGE
 from turnfold.ports.store import Clock
+from turnfold.stores.sql.migrations import AUTO
+from turnfold.stores.sql.rows import EventRow, event_row
 from turnfold.stores.sqlite.applying import (
     LIST_GRAIN_US,
     UPDATE_PLAIN,
@@ -52,7 +56,8 @@ from turnfold.stores.sqlite.database import LOG_BYTES_MAX, connect_writer, trans
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.logroom import LogRoom
 from turnfold.stores.sqlite.lookup import SessionLookup, find_repeat
-from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, EventRow, event_row, plain_row
+from turnfold.stores.sqlite.migrating import applied_numbers, migrate, prepare
+from turnfold.stores.sqlite.rows import INSERT_EVENTS, INSERT_PLAIN, ROWS_TOGETHER_MAX, plain_row
 from turnfold.stores.sqlite.turnstile import Turnstile
 
 P = ParamSpec("P")
@@ -102,14 +107,14 @@ class _Move:
 class Writer:
     """Runs write transactions. Not thread-safe: the store's combiner lets one thread at a time in."""
 
-    def __init__(self, path: str, durability: str, clock: Clock, integrity_key: bytes | None) -> None:
+    def __init__(self, path: str, durability: str, clock: Clock, integrity_key: bytes | None, mode: str = AUTO) -> None:
         """Open the database for writing, and create or migrate it."""
         self.path = path
         self._clock = clock
         self._key = integrity_key
         self._live: dict[SessionKey, Live] = {}
         self.turnstile = Turnstile(path)
-        self.connection = connect_writer(path, durability)
+        self.connection = connect_writer(path, durability, partial(prepare, path, mode=mode, now_us=clock()))
         self._cursor = self.connection.cursor()
         self._room = LogRoom(f"{path}-wal", LOG_BYTES_MAX) if durability == "full" else None
         self._closed = False
@@ -145,6 +150,18 @@ class Writer:
             return self._transaction(work, self._cursor)
         except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
             raise translate(self.path, error) from error
+
+    def transact_on_session(self, work: Callable[[sqlite3.Cursor], Live | None]) -> Live | None:
+        """Do the same with work that returns the session it leaves behind: the next append to it need not read it, nor look its ids up."""
+        live = self.transact(work)
+        if live is not None:
+            self._remember(live)
+        return live
+
+    def migrate(self, *, dry_run: bool, post: bool) -> MigrationReport:
+        """Apply the migrations that the file lacks."""
+        read = partial(applied_numbers, self._cursor)
+        return migrate(self.transact, read, dry_run=dry_run, post=post, now_us=self._clock())
 
     def _transaction(self, work: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
         if self._closed:
@@ -330,19 +347,18 @@ class Writer:
             self._remember(live)
             return done
         if commit.verbatim is not None:
-            raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+            check_verbatim(commit, live.state())
+            return live
         check_commit(commit, live.state(), now, SessionLookup(self._cursor, live.sn))
         return live
 
     def _plan_creation(self, commit: Commit, now: int) -> None:
         genesis = creation_of(commit)
         check_session_id(commit.key.session_id)
-        ids = [event.id for event in commit.events]
         if commit.verbatim is not None:
-            check_ids(ids, [False] * len(ids), [])
-            check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
+            check_verbatim(commit, None)
             return
-        ids.append(genesis.event.id)
+        ids = [*(event.id for event in commit.events), genesis.event.id]
         check_ids(ids, [False] * len(ids), [])
         state = first_state(genesis)
         check_commit(commit, state, now, SessionLookup(self._cursor, NO_SESSION))
@@ -360,8 +376,7 @@ class Writer:
         branch = live.active_branch if commit.branch is None else commit.branch
         recorded_at_us = now
         if commit.verbatim is not None:
-            last_seq = check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
-            first, last = restore(cursor, live, commit, commit.verbatim, last_seq)
+            first, last = restore(cursor, live, commit, commit.verbatim)
             branch, recorded_at_us = live.active_branch, commit.verbatim.updated_at_us
         else:
             first, last = apply(cursor, live, commit, now)

@@ -17,18 +17,22 @@ and may be used one by one while a store grows. Cases of a capability (``turnfol
 from __future__ import annotations
 
 from turnfold.testing.contract.appending import AppendCases
+from turnfold.testing.contract.artifacts import ArtifactContract
 from turnfold.testing.contract.base import ContractBase
-from turnfold.testing.contract.erasing import RangeCases, RedactionCases, VerbatimCases
+from turnfold.testing.contract.erasing import RangeCases, RedactionCases
 from turnfold.testing.contract.expiry import ExpiryCases
 from turnfold.testing.contract.finding import ListCases, SearchCases
 from turnfold.testing.contract.following import EndCases, FollowerCases, SealCases, WatchCases
 from turnfold.testing.contract.heads import AlsoCases, EntryCases, PartCases
 from turnfold.testing.contract.idempotency import IdempotencyCases
+from turnfold.testing.contract.isolation import IsolationCases
 from turnfold.testing.contract.leases import LeaseCases
 from turnfold.testing.contract.reading import BranchCases, ReadCases, VisibilityCases
 from turnfold.testing.contract.refusals import RefusalCases
 from turnfold.testing.contract.scoping import IncarnationCases, NameCases, ScopeCases
 from turnfold.testing.contract.statuses import LifecycleCases, LimitCases, RunCases
+from turnfold.testing.contract.upkeep import CompactCases, MigrateCases
+from turnfold.testing.contract.verbatim import ContinuedCases, VerbatimCases
 from turnfold.testing.contract.views import ViewCases
 
 
@@ -48,11 +52,13 @@ class StoreContract(
     PartCases,
     AlsoCases,
     ScopeCases,
+    IsolationCases,
     IncarnationCases,
     NameCases,
     RedactionCases,
     RangeCases,
     VerbatimCases,
+    ContinuedCases,
     FollowerCases,
     SealCases,
     WatchCases,
@@ -60,8 +66,10 @@ class StoreContract(
     ListCases,
     SearchCases,
     ViewCases,
+    CompactCases,
+    MigrateCases,
 ):
     """All themes."""
 
 
-__all__ = ["ContractBase", "StoreContract"]
+__all__ = ["ArtifactContract", "ContractBase", "StoreContract"]

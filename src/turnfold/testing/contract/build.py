@@ -9,6 +9,7 @@ import msgspec
 
 from turnfold.codec.seal import event_digest, leaf
 from turnfold.core.fold import change_of, payload_of
+from turnfold.core.redaction import redact_of
 from turnfold.engine.prepare import prepare
 from turnfold.ids import new_id
 from turnfold.model.commit import Commit, Genesis, HeadChange, Verbatim
@@ -138,6 +139,13 @@ def without_counts(events: list[Event], keep: list[Event] | None = None) -> Head
     )
 
 
+def redaction(key: SessionKey, *events: Event, parts: tuple[str, ...] = ()) -> Commit:
+    """Build the commit that redacts stored events, and parts that only they refer to."""
+    targets = [{"seq": event.seq, "digest": event.digest.hex()} for event in events]
+    notice = NewEvent(type="redaction", data={"targets": targets, "reason": "pii"})
+    return commit(key, notice, redacts=tuple(redact_of(event, parts) for event in events), lifecycle=True)
+
+
 def verbatim(key: SessionKey, head: Head, events: list[Event], ranges: list[RangeTombstone], seals: list[Seal]) -> Commit:
     """A commit that writes a session, read elsewhere, as it was."""
     created = payload_of(events[0])
@@ -159,3 +167,22 @@ def verbatim(key: SessionKey, head: Head, events: list[Event], ranges: list[Rang
         seals=tuple(seals),
     )
     return Commit(key=key, events=tuple(events), change=change_of(events), genesis=first, verbatim=kept)
+
+
+def verbatim_piece(
+    key: SessionKey, head: Head, events: list[Event], piece: list[Event], ranges: tuple[RangeTombstone, ...], *, after_seq: int
+) -> Commit:
+    """One of the commits that write a session in pieces; the first (``after_seq`` 0) creates it.
+
+    Args:
+        key: Where to.
+        head: Of the session as it was read.
+        events: All of its log.
+        piece: Those of this commit.
+        ranges: Range tombstones among them.
+        after_seq: Where the piece before ended.
+    """
+    upto = [event.at_us for event in events if not piece or event.seq <= piece[-1].seq]
+    kept = Verbatim(created_at_us=head.info.created_at_us, updated_at_us=max(upto), ranges=ranges, after_seq=after_seq)
+    first = None if after_seq else verbatim(key, head, events[:1], [], []).genesis
+    return Commit(key=key, events=tuple(piece), change=change_of(piece), genesis=first, verbatim=kept)

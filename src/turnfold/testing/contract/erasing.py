@@ -1,18 +1,16 @@
-"""What is taken away: redaction of one payload, pruning of a range; and a whole log put back as it was."""
+"""What is taken away: redaction of one payload, pruning of a range."""
 
 from __future__ import annotations
 
 import pytest
 
 from turnfold.codec.residual import part_ref
-from turnfold.codec.seal import leaf, seal_root
 from turnfold.core.redaction import echo_of, redact_of
-from turnfold.errors import AlreadyExists, IdempotencyConflict, InvalidInput, NotFound, SequenceConflict
+from turnfold.errors import IdempotencyConflict, InvalidInput, NotFound, SequenceConflict
 from turnfold.model.commit import Commit
-from turnfold.model.event import Event, NewEvent, Seal
-from turnfold.model.message import assistant, user
+from turnfold.model.event import Event, NewEvent
+from turnfold.model.message import assistant
 from turnfold.model.query import SearchQuery
-from turnfold.model.run import Run
 from turnfold.model.session import SessionKey
 from turnfold.model.usage import Usage
 from turnfold.testing.contract import build
@@ -25,10 +23,7 @@ class RedactionCases(ContractBase):
     """A redacted payload is gone everywhere; its place, digest and counts stay."""
 
     def _redaction(self, *events: Event, parts: tuple[str, ...] = ()) -> Commit:
-        targets = [{"seq": event.seq, "digest": event.digest.hex()} for event in events]
-        notice = NewEvent(type="redaction", data={"targets": targets, "reason": "pii"})
-        redacts = tuple(redact_of(event, parts) for event in events)
-        return build.commit(self.key(), notice, redacts=redacts, lifecycle=True)
+        return build.redaction(self.key(), *events, parts=parts)
 
     def _with_secret(self) -> Event:
         key = self.create()
@@ -101,6 +96,17 @@ class RedactionCases(ContractBase):
         once = self.log(self.key())[2]
         self.write(self._redaction(once))
         assert self.log(self.key())[2] == once
+
+    def test_again_with_another_tombstone(self) -> None:
+        """The last one stays, whatever the ones before were."""
+        stored = self._with_secret()
+        commit = self._redaction(stored)
+        for tombstone in (b'{"role":"user","n":1}', b'{"role":"user","n":2}', b'{"role":"user","n":1}', b'{"role":"user","n":3}'):
+            again = build.commit(commit.key, NewEvent(type="redaction", data=commit.events[0].data_raw), lifecycle=True)
+            redact = build.replace(commit.redacts[0], tombstone=tombstone)
+            self.write(build.replace(again, redacts=(redact,)))
+            assert self.log(self.key())[2].data_raw == tombstone
+        self.append(self.key(), "goes on")
 
     def test_several_at_once(self) -> None:
         key = self.create()
@@ -235,95 +241,3 @@ class RangeCases(ContractBase):
         self.append(key, build.delta("he"), build.delta("llo"))
         self.append(key, "hello", prune=(build.range_of(self.log(key)[1:3]),))
         assert self.seqs(key) == [1, 4]
-
-
-class VerbatimCases(ContractBase):
-    """A whole log kept as it was: seqs, times, digests, tombstones, seals."""
-
-    def _rich(self) -> SessionKey:
-        """A session with something of everything."""
-        key = self.create(agent="a", title="t", tags=["x"], metadata={"m": 1})
-        self.append(key, user("hi"), assistant("yo", usage=Usage(3, 4, model="m")), build.delta("p"), build.delta("q"))
-        self.clock.advance(1_000)
-        self.append(key, build.branch_event("b", "main", 2), build.state_event(s=1), build.checkpoint_event("c", "main", 3))
-        self.clock.advance(1_000)
-        self.append(key, NewEvent(type="my.own", data=b'{ "x" : 1 }', source=b"Lraw", meta={"k": 1}), build.state_event(s=2), branch="b")
-        self.append(key, build.switch_event("b"), NewEvent(type="pin", data={"target_seq": 2}))
-        events = self.log(key)
-        root = seal_root(b"", 8, (leaf(event) for event in events[:8]))
-        assert self.store.add_seal(key, Seal(8, b"", root, 7, b"sig"), incarnation=self.head(key).info.incarnation)
-        self.append(key, prune=(build.range_of(events[3:5]),), lifecycle=True)
-        target = {"seq": 2, "digest": events[1].digest.hex()}
-        notice = NewEvent(type="redaction", data={"targets": [target]}, branch="main")
-        self.append(key, notice, redacts=(redact_of(events[1]),), lifecycle=True)
-        self.append(key, build.status_event("completed", reason="completed"), lifecycle=True)
-        return key
-
-    def _copy(self, key: SessionKey, to: SessionKey) -> Commit:
-        events, ranges = self.log_and_ranges(key)
-        return build.verbatim(to, self.head(key), events, ranges, self.store.read_seals(key))
-
-    def test_reads_back_equal(self) -> None:
-        key = self._rich()
-        self.clock.advance(5_000_000)
-        to = self.key("copy", "other")
-        place = self.write(self._copy(key, to))
-        assert (place.created, place.repeated) == (True, False)
-        assert self.log_and_ranges(to) == self.log_and_ranges(key)
-        assert self.store.read_seals(to) == self.store.read_seals(key)
-        head, copied = self.head(key), self.head(to)
-        assert copied.info == build.replace(head.info, id="copy", tenant="other", incarnation=copied.info.incarnation)
-        assert copied.entries == head.entries
-        assert copied.usage_by_model == head.usage_by_model
-        assert self.seqs(to, branch="b") == self.seqs(key, branch="b")
-
-    def test_runs_and_parts_come_along(self) -> None:
-        key = self.create()
-        copy = self._copy(key, self.key("copy"))
-        part = (part_ref(b"x"), b"x")
-        run = Run(id="r", session_id="copy", status="completed")
-        self.write(build.replace(copy, runs=(run,), parts=(part,)))
-        assert self.store.list_runs(copy.key) == [run]
-        assert self.store.read_part(copy.key, part[0]) == b"x"
-
-    def test_goes_on_after(self) -> None:
-        key = self.create(ttl_s=1_000)
-        events = self.fill(key, 3)
-        to = self.key("copy")
-        self.write(self._copy(key, to))
-        self.clock.advance(1_000_000)
-        assert self.append(to, build.event("message 1", id=events[2].id, at_us=events[2].at_us)).repeated
-        assert self.append(to, "next").first_seq == 5
-        root = seal_root(b"", 5, (leaf(event) for event in self.log(to)))
-        assert self.store.add_seal(to, Seal(5, b"", root), incarnation=self.head(to).info.incarnation)
-
-    def test_pruned_ids_are_still_known(self) -> None:
-        key = self.create()
-        self.append(key, "a", build.delta("b"), "c")
-        events = self.log(key)
-        self.append(key, prune=(build.range_of(events[2:3]),), lifecycle=True)
-        to = self.key("copy")
-        self.write(self._copy(key, to))
-        assert self.append(to, build.event("b", id=events[2].id)).first_seq == 3
-
-    def test_only_into_an_empty_incarnation(self) -> None:
-        key, to = self.create("from"), self.create("to")
-        self.fill(key, 2)
-        self.refused(AlreadyExists, self._copy(key, to))
-
-    def test_again_is_a_repeat(self) -> None:
-        key = self.create("from")
-        self.fill(key, 2)
-        copy = self._copy(key, self.key("to"))
-        self.write(copy)
-        assert self.write(copy).repeated
-
-    def test_log_with_a_hole(self) -> None:
-        key = self.create("from")
-        self.fill(key, 4)
-        copy = self._copy(key, self.key("to"))
-        holed = build.replace(copy, events=copy.events[:2] + copy.events[3:])
-        self.refused(InvalidInput, holed)
-        assert copy.verbatim is not None
-        overlapping = build.replace(copy.verbatim, ranges=(build.range_of(list(copy.events[1:3])),))
-        self.refused(InvalidInput, build.replace(copy, verbatim=overlapping))

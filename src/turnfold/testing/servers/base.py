@@ -31,6 +31,8 @@ def free_port() -> int:
 class Server:
     """A process group in a folder. A subclass says what is run and what its URL is."""
 
+    start_s_max = START_S_MAX
+
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         """Bind the folder, which keeps the server's data from one start to the next, and the port (None: a free one)."""
         self.folder = folder
@@ -63,7 +65,7 @@ class Server:
         """Start the process and wait until it answers.
 
         Raises:
-            StoreUnavailable: It ended or did not answer within ``START_S_MAX``; the message ends with its log's last lines.
+            StoreUnavailable: It ended or did not answer within ``start_s_max``; the message ends with its log's last lines.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.prepare()
@@ -78,7 +80,7 @@ class Server:
                 user=self.user(),
                 start_new_session=True,
             )
-        end = time.monotonic() + START_S_MAX
+        end = time.monotonic() + self.start_s_max
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 self.kill()

@@ -105,7 +105,7 @@ end
 if c[15] then h[9] = c[15] end
 if h[10] > 0 then h[9] = now + math.floor(h[10] * 1000000) end
 local listed_at, listed_claim = h[24], h[25]
-if relist then h[24], h[25] = c[8], claim end
+if relist then h[24], h[25] = c[8], c[21] end
 redis.call('SET', KEYS[1], cmsgpack.pack(h))
 redis.pcall('PUBLISH', c[20], '')
 if claim == 0 then return cmsgpack.pack({last + 1, now, h[1], default}) end
