@@ -37,6 +37,20 @@ SEGMENT_BYTES_MAX: Final = 16 * MIB
 OPEN_LOGS_MAX: Final = 200
 """Logs that a process keeps open (two file handles each); the least recently used are let go."""
 
+# ---- Redis store -------------------------------------------------------------------------------------------------------------------
+REDIS_WAIT_S_MAX: Final = 20.0
+"""How long an operation waits for a Redis that does not answer or is starting, before it fails; ``?wait_s=`` sets another."""
+REDIS_ANSWER_S_MAX: Final = 15.0
+"""How long a Redis may take to answer one request; ``?answer_s=`` sets another."""
+REDIS_ATTEMPTS_MAX: Final = 200
+"""How often a rare kind of commit begins again because others wrote to the session meanwhile."""
+REDIS_CLAIM_S: Final = 30
+"""How long a commit may rely on the list entries and reservations that it wrote before."""
+REDIS_LIST_GRAIN_S: Final = 5
+"""How far a session's place in the lists may lag behind its last event; reads make up for it."""
+REDIS_MARK_GRAIN_S: Final = 60
+"""For how long a session that was marked as changing may go on changing without being marked anew."""
+
 # ---- encryption ----------------------------------------------------------------------------------------------------------------------
 COMPRESS_BYTES_MIN: Final = 4 * KIB
 """Payloads, lines and parts from this size on are deflated before they are encrypted: smaller ones would cost an append 3 to 18 µs."""
