@@ -80,7 +80,13 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files}
+def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.postgres import PostgresStore
+
+    return PostgresStore(url, integrity_key=integrity_key)
+
+
+_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files, "postgresql": _postgres, "postgres": _postgres}
 
 
 def _entry_point(scheme: str) -> Callable[..., Store] | None:
