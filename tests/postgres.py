@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
-
 from tests.support import skip_or_fail
 
 USUAL = ("postgresql://root@127.0.0.1:5432/postgres", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -58,11 +57,12 @@ def execute(url: str, *statements: str) -> None:
 
 
 def fresh_database(what: str) -> Iterator[str]:
-    """Make a database, give its URL, and drop it with all that is in it."""
+    """Make a database that does not wait for the disk, give its URL, and drop it with all that is in it."""
     server = need_server()
     database = f"turnfold_{what}_{SUFFIX}_{uuid.uuid4().hex[:6]}"
     execute(server, f"CREATE DATABASE {database} ENCODING 'UTF8' TEMPLATE template0")
     try:
+        execute(server, f"ALTER DATABASE {database} SET synchronous_commit = off")
         yield with_database(server, database)
     finally:
         execute(server, f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
@@ -75,12 +75,12 @@ TABLES = (
 
 
 def empty(url: str, schema: str = "turnfold") -> None:
-    """Delete everything that a store holds; quicker than a new schema."""
+    """Delete everything that a store holds; quicker than a new schema, and than TRUNCATE, which makes 50 new files."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"SET search_path = {schema}".encode())
-        connection.execute(f"TRUNCATE {TABLES}".encode())
+        connection.execute("; ".join(f"DELETE FROM {table}" for table in TABLES.split(", ")).encode())
 
 
 __all__ = ["empty", "execute", "fresh_database", "need_server", "server_url", "with_database"]

@@ -37,6 +37,50 @@ SEGMENT_BYTES_MAX: Final = 16 * MIB
 OPEN_LOGS_MAX: Final = 200
 """Logs that a process keeps open (two file handles each); the least recently used are let go."""
 
+# ---- encryption ----------------------------------------------------------------------------------------------------------------------
+COMPRESS_BYTES_MIN: Final = 4 * KIB
+"""Payloads, lines and parts from this size on are deflated before they are encrypted: smaller ones would cost an append 3 to 18 µs."""
+KEY_CACHE_SESSIONS_MAX: Final = 1_024
+"""Sessions whose unwrapped keys an encrypted store holds; the one held longest is let go."""
+KEYRING_CHECK_S: Final = 1.0
+"""How long a process may go on with a key that another process renewed or forgot."""
+
+# ---- object storage ------------------------------------------------------------------------------------------------------------------
+IDEMPOTENCY_EVENTS: Final = 1_024
+"""A store that remembers ids only for a while remembers those of at least this many last events of a session."""
+OBJECT_REQUEST_S_MAX: Final = 60
+"""How long one request to object storage may take."""
+OBJECT_CONNECT_S_MAX: Final = 5
+"""How long connecting to object storage may take."""
+OBJECT_ATTEMPTS_MAX: Final = 8
+"""How often a request to object storage that was not answered, or refused for now, is made."""
+OBJECT_BACKOFF_S_MAX: Final = 2.0
+"""How long to wait at most between two attempts of a request to object storage."""
+OBJECT_CONTENTION_S_MAX: Final = 120.0
+"""How long a commit to object storage goes on while others always come first."""
+OBJECT_PARALLEL_MAX: Final = 8
+"""Requests to object storage that one call makes at the same time."""
+OBJECT_TAIL_BYTES_MAX: Final = 64 * KIB
+"""Events that a session's manifest holds itself; what is beyond goes into a segment of its own."""
+OBJECT_ROWS_BYTES_MAX: Final = 32 * KIB
+"""Head entries, runs, seals and ranges that a session's manifest holds itself; what is beyond goes into an object of its own."""
+OBJECT_SEGMENT_BYTES_MAX: Final = 4 * MIB
+"""Events of one segment on object storage, before compression."""
+OBJECT_CACHE_BYTES_MAX: Final = 64 * MIB
+"""Segments and index rows of object storage that a store keeps in memory."""
+OBJECT_SESSIONS_MAX: Final = 500
+"""Sessions on object storage whose manifests a store keeps in memory."""
+OBJECT_GRACE_S: Final = 900.0
+"""How long an object that nothing refers to any more stays for those who still read by an older manifest."""
+OBJECT_RESERVATION_S: Final = 300.0
+"""How long a place under an owner's session limit stays reserved for a session that is not there yet."""
+OBJECT_POLL_S: Final = 0.5
+"""How often followed sessions on object storage are looked at."""
+OBJECT_POLL_REQUESTS_MAX: Final = 4
+"""Requests of one look at followed sessions on object storage."""
+OBJECT_CATALOG_READS_MIN: Final = 50
+"""Who read more manifests than this for a list leaves their rows to the next process."""
+
 # ---- reads ---------------------------------------------------------------------------------------------------------------------------
 PAGE_EVENTS_MAX: Final = 10_000
 """Events of one page."""
@@ -78,6 +122,8 @@ LEASE_TTL_S_MAX: Final = 3_600.0
 """How long a lease lasts at most without being renewed."""
 COMPACT_SESSIONS: Final = 100
 """Sessions that one step of ``compact`` rewrites at most."""
+ORPHAN_AGE_S: Final = 3_600.0
+"""An artifact that no session names is swept once it is older: until then a commit that names it may be on its way."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000
 """Events that the search index and the seals take at a time."""
 

@@ -58,6 +58,9 @@ SEARCH_INDEX = "search_index"
 ATOMIC_ALSO = "atomic_also"
 """``Commit.also`` is one transaction; without it the other logs follow, and cannot be lost."""
 
+ENCRYPTED = "encrypted"
+"""What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
+
 
 class Clock(Protocol):
     """The wall clock of a store or engine, microseconds since the epoch."""

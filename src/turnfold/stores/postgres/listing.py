@@ -59,13 +59,16 @@ class _Scope:
 
     def add_status(self, status: str, now_us: int | None) -> None:
         """Count what is open and past its expiry as expired."""
-        now = "clock_us()" if now_us is None else self.mark(now_us)
         if status == EXPIRED:
+            now = self._time(now_us)
             self.add(f"(c.status = {{0}} OR (c.status = ANY({{1}}) AND c.expires_at_us <= {now}))", status, names(sorted(OPEN)))
             return
         self.add("c.status = {0}", status)
         if status in OPEN:
-            self.add(f"(c.expires_at_us IS NULL OR c.expires_at_us > {now})")
+            self.conditions.append(f"(c.expires_at_us IS NULL OR c.expires_at_us > {self._time(now_us)})")
+
+    def _time(self, now_us: int | None) -> str:
+        return "clock_us()" if now_us is None else f"{self.mark(now_us)}::bigint"
 
 
 def list_sessions(wire: Wire, query: SessionQuery, now_us: int | None) -> tuple[list[SessionInfo], str | None]:

@@ -73,7 +73,9 @@ def apply(wire: Wire, where: str, schema_name: str, items: Sequence[Migration]) 
     done: list[Migration] = []
     wire.ask([(BEGIN, ()), ("SELECT pg_advisory_xact_lock($1::int, $2::int)", (_LOCK, _lock_key(schema_name)))])
     try:
-        wire.script(f'CREATE SCHEMA IF NOT EXISTS "{schema_name}"; SET LOCAL search_path = "{schema_name}"; SET LOCAL statement_timeout = 0')
+        wire.script(
+            f'CREATE SCHEMA IF NOT EXISTS "{schema_name}"; SET LOCAL search_path = "{schema_name}"; SET LOCAL statement_timeout = 0'
+        )
         before = applied_numbers(wire, where)
         for item in items:
             if item.number not in before:

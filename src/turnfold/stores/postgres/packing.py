@@ -39,7 +39,7 @@ def _marks(count: int) -> LiteralString:
     return ", ".join(("$1", *(_MARKS[at] for at in range(2, count + 1))))
 
 
-_MARKS: Final[tuple[LiteralString, ...]] = tuple(f"${at}" for at in range(80))  # type: ignore[assignment]
+_MARKS: Final[tuple[LiteralString, ...]] = tuple(f"${at}" for at in range(80))
 _APPEND_COUNT: Final = 26
 _CREATE_COUNT: Final = 33
 _COMMIT_COUNT: Final = 51
@@ -154,7 +154,12 @@ def is_regular(commit: Commit) -> bool:
         return False
     genesis = commit.genesis
     if genesis is not None:
-        if genesis.owner_sessions_max is not None or commit.incarnation is not None or genesis.status not in {"pending", "active"}:
+        if (
+            genesis.owner_sessions_max is not None
+            or commit.expected_seq is not None
+            or commit.incarnation is not None
+            or genesis.status not in {"pending", "active"}
+        ):
             return False
         first = genesis.change
         if first.message_count or first.turn_count or first.token_count or first.usage or first.usage_by_model or first.status:
@@ -282,7 +287,9 @@ def event_arrays(events: Sequence[Event]) -> list[Array]:
     """Return the e_* arguments."""
     rows = [event_row(event, 0, 0, event.branch) for event in events]
     columns: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * 19
-    _, id_, type_, data, at, _, branch, run, message, parent, visibility, messages, turns, tokens, usage, extra, meta, salt, digest = columns
+    _, id_, type_, data, at, _, branch, run, message, parent, visibility, messages, turns, tokens, usage, extra, meta, salt, digest = (
+        columns
+    )
     sources = [event.source for event in events]
     return [
         names(id_),

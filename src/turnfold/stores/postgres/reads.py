@@ -230,11 +230,9 @@ def get_session(wire: Wire, key: SessionKey, owner: str | None, now_us: int | No
     check_owner(key.session_id, row[4], owner)
     light = session_info(row, row[26] if now_us is None else now_us)
     fields = {name: getattr(light, name) for name in light.__struct_fields__ if name not in _FROM_ENTRIES}
-    by_model = {original(numbers[-1]): Usage(*numbers[:-1], original(numbers[-1])) for numbers in models}
+    by_model = {original(sums[-1]): Usage(sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], original(sums[6])) for sums in models}
     ttl_s = None if row[25] is None else row[25] / 1_000_000
-    return build_head(
-        light.id, light.tenant, light.incarnation, fields=fields, entries=_entries(entries), by_model=by_model, ttl_s=ttl_s
-    )
+    return build_head(light.id, light.tenant, light.incarnation, fields=fields, entries=_entries(entries), by_model=by_model, ttl_s=ttl_s)
 
 
 _FROM_ENTRIES: Final = frozenset({"id", "tenant", "incarnation", "title", "tags", "metadata", "native", "parent"})
@@ -251,7 +249,9 @@ def last_seqs(wire: Wire, keys: Iterable[SessionKey]) -> dict[SessionKey, tuple[
         steps += [(SET_TENANT, (tenant,)), (sql, (tenant, ids))]
     found = wire.ask(steps)[1::2] if steps else []
     return {
-        SessionKey(tenant, original(row[0])): (original(row[1]), row[2]) for tenant, rows in zip(tenants, found, strict=True) for row in rows
+        SessionKey(tenant, original(row[0])): (original(row[1]), row[2])
+        for tenant, rows in zip(tenants, found, strict=True)
+        for row in rows
     }
 
 

@@ -262,7 +262,7 @@ class PostgresStore:
         """See ``ports.store``; reads the index of every log."""
         return self._run(lambda wire: check_database(wire, self._options))
 
-    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:  # noqa: ARG002 - the port's
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
         """See ``ports.store``; PostgreSQL compresses large payloads by itself and keeps small ones as they are."""
         self._run(lambda wire: wire.is_idle())
         return NOTHING_COMPACTED

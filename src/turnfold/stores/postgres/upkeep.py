@@ -13,6 +13,7 @@ from turnfold.model.query import ChangedSession, IndexRow
 from turnfold.model.session import Lease, SessionKey
 from turnfold.stores.postgres.indexing import write_rows
 from turnfold.stores.postgres.lookup import Live, lock
+from turnfold.stores.postgres.rare import INSERT_SEAL
 from turnfold.stores.postgres.transaction import Transaction, transaction
 from turnfold.stores.postgres.values import original
 from turnfold.stores.postgres.wire import SET_TENANT, Wire
@@ -159,8 +160,7 @@ def add_seal(wire: Wire, key: SessionKey, seal: Seal, incarnation: str) -> bool:
         place, root = (-1, b"") if last is None else last
         if seal.previous != root:
             return False
-        sql = "INSERT INTO seal(tenant, session_id, gen, place, upto_seq, previous, root, at_us, signature) VALUES($1,$2,$3,$4,$5,$6,$7,$8,$9)"
-        opened.later(sql, *of, place + 1, seal.upto_seq, seal.previous, seal.root, seal.at_us, seal.signature)
+        opened.later(INSERT_SEAL, *of, place + 1, seal.upto_seq, seal.previous, seal.root, seal.at_us, seal.signature)
         return True
 
 
@@ -193,16 +193,12 @@ def purge(wire: Wire, tenant: str) -> bool:
         if row is None:
             return False
         of = (tenant, original(row[0]), row[1])
-        counts = opened.all_rows(
-            [
-                (
-                    f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {_OF} LIMIT {PURGE_ROWS})) "
-                    f"AND {_OF} RETURNING 1) SELECT count(*) FROM gone",
-                    of,
-                )
-                for table in _PURGED
-            ]
-        )
+        counts = opened.all_rows([(_purge_of(table), of) for table in _PURGED])
         if not any(rows[0][0] for rows in counts):
             opened.later(f"DELETE FROM purge WHERE {_OF}", *of)
         return True
+
+
+def _purge_of(table: str) -> str:
+    some = f"SELECT ctid FROM {table} WHERE {_OF} LIMIT {PURGE_ROWS}"
+    return f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY(ARRAY({some})) AND {_OF} RETURNING 1) SELECT count(*) FROM gone"

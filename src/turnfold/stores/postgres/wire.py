@@ -64,7 +64,7 @@ COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
 
-class Refused(Exception):  # noqa: N818 - the server's answer, not yet anybody's error
+class Refused(Exception):
     """The server answered a statement with an error; the connection is fine, and nothing of the round trip happened."""
 
     def __init__(self, state: str, text: str) -> None:
@@ -73,7 +73,7 @@ class Refused(Exception):  # noqa: N818 - the server's answer, not yet anybody's
         self.state = state
 
 
-class Lost(Exception):  # noqa: N818
+class Lost(Exception):
     """The connection broke, or cannot be made. ``sent``: something may have been done."""
 
     def __init__(self, text: str, *, sent: bool) -> None:

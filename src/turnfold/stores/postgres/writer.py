@@ -13,12 +13,14 @@ and the answer is the original places. A commit without events has nothing to be
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from turnfold.errors import InvalidInput, StoreClosed, StoreUnavailable, TurnfoldError
+from turnfold.ids import check_session_id
 from turnfold.limits import POSTGRES_GROUP_MAX
 from turnfold.model.commit import Commit, Committed
+from turnfold.model.session import SessionKey
 from turnfold.ports.store import Clock
 from turnfold.stores._combiner import Combiner
 from turnfold.stores.postgres.packing import Call, append_call, commit_call, create_call, is_regular, is_single
@@ -89,7 +91,7 @@ class Writer:
         if len(commits) == 1:
             return [self._one(commits[0])]
         results: list[Committed | Exception | None] = [None] * len(commits)
-        singles = [at for at, commit in enumerate(commits) if is_single(commit)]
+        singles = list(_leading_singles(commits))
         singles.sort(key=lambda at: commits[at].key)
         for first in range(0, len(singles), POSTGRES_GROUP_MAX):
             group = singles[first : first + POSTGRES_GROUP_MAX]
@@ -121,6 +123,8 @@ class Writer:
     def _commit(self, wire: Wire, commit: Commit) -> Committed:
         now_us = self._now()
         done: Committed | None = None
+        if commit.genesis is not None:
+            check_session_id(commit.key.session_id)  # only what creates a session can have an id that is none
         try:
             if is_single(commit):
                 done = _appended(wire.run((append_call(commit, now_us),))[0], commit)
@@ -169,6 +173,16 @@ class Writer:
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()
+
+
+def _leading_singles(commits: Sequence[Commit]) -> Iterator[int]:
+    """Places of single appends; not of those behind another commit to the same session, which may have to come first."""
+    others: set[SessionKey] = set()
+    for at, commit in enumerate(commits):
+        if commit.key not in others and is_single(commit):
+            yield at
+        else:
+            others.add(commit.key)
 
 
 def _appended(result: PGresult, commit: Commit, *, created: bool = False) -> Committed | None:

@@ -1,6 +1,6 @@
 """S3 servers of a test's own: moto for every run, and a real Ceph RADOS Gateway where a root with one is at hand.
 
-Every bucket is fresh; ``store_url`` and ``new_bucket`` give URLs for the S3 store. Moto takes requests without a signature, so its URLs say
+Every bucket is fresh; ``store_url`` and ``new_bucket`` give URLs for the S3 store. Moto's buckets are open to everybody, so its URLs say
 ``anonymous=true`` and need no credentials; those of a real server need ``environment``.
 """
 
@@ -23,6 +23,7 @@ from turnfold.testing.servers.base import Server, free_port
 
 REGION: Final = "us-east-1"
 _REQUEST_S_MAX: Final = 30.0
+_OPEN_POLICY: Final = b'{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::*"}]}'
 _NOTHING: Final = hashlib.sha256(b"").hexdigest()
 
 
@@ -58,6 +59,12 @@ class S3Server(Server):
 
 class MotoServer(S3Server):
     """Moto's server (``pip install 'moto[server]'``): in memory, right on conditional writes; what it holds ends with it."""
+
+    def new_bucket(self) -> str:
+        """See the base class."""
+        name = super().new_bucket()
+        _request("PUT", self.endpoint, f"{name}?policy", {}, _OPEN_POLICY)
+        return name
 
     def command(self) -> Sequence[str]:
         """See the base class."""
@@ -118,27 +125,26 @@ def remove_bucket(endpoint: str, name: str, environment: Mapping[str, str]) -> N
     _request("DELETE", endpoint, name, environment)
 
 
-def _request(method: str, endpoint: str, bucket: str, environment: Mapping[str, str]) -> None:
+def _request(method: str, endpoint: str, bucket: str, environment: Mapping[str, str], body: bytes = b"") -> None:
     parts = urlsplit(endpoint)
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = connect(parts.netloc, timeout=_REQUEST_S_MAX)
     try:
-        connection.request(method, f"/{bucket}", headers=_signed(method, parts.netloc, f"/{bucket}", environment))
+        connection.request(method, f"/{bucket}", body, _signed(method, parts.netloc, f"/{bucket}", environment))
         answer = connection.getresponse()
-        body = answer.read(1_000)
+        said = answer.read(1_000).decode(errors="replace")
     finally:
         connection.close()
     if answer.status >= 300:
-        raise StoreUnavailable(f"{method} {endpoint}/{bucket}: {answer.status} {body.decode(errors='replace')}")
+        raise StoreUnavailable(f"{method} {endpoint}/{bucket}: {answer.status} {said}")
 
 
 def _signed(method: str, host: str, path: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a request without a body, signed (AWS Signature Version 4) where there are credentials."""
     key = environment.get("AWS_ACCESS_KEY_ID")
     secret = environment.get("AWS_SECRET_ACCESS_KEY")
-    headers = {"Content-Length": "0"}
     if key is None or secret is None:
-        return headers
+        return {}
     moment = from_us(now_us()).strftime("%Y%m%dT%H%M%SZ")
     region = environment.get("AWS_REGION", REGION)
     names = "host;x-amz-content-sha256;x-amz-date"
@@ -149,4 +155,4 @@ def _signed(method: str, host: str, path: str, environment: Mapping[str, str]) -
     for part in (*scope.split("/"), text):
         signing = hmac.digest(signing, part.encode(), "sha256")
     authorization = f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={names}, Signature={signing.hex()}"
-    return {**headers, "x-amz-date": moment, "x-amz-content-sha256": _NOTHING, "Authorization": authorization}
+    return {"x-amz-date": moment, "x-amz-content-sha256": _NOTHING, "Authorization": authorization}
