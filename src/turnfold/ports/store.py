@@ -62,6 +62,10 @@ ENCRYPTED = "encrypted"
 """What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
 
 
+COMPACTS = "compacts"
+"""``compact`` does something, at no cost but this machine's, so that the client's maintenance thread calls it."""
+
+
 class Clock(Protocol):
     """The wall clock of a store or engine, microseconds since the epoch."""
 
@@ -205,4 +209,13 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what runs and let go of files and connections. Idempotent; later calls raise StoreClosed."""
+        ...
+
+
+@runtime_checkable
+class Reclaiming(Protocol):
+    """A store that may hold room which nothing uses any more, and can give it back to the file system."""
+
+    def reclaim(self) -> None:
+        """Give freed room back. Writers wait meanwhile, of every process."""
         ...

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Options = dict[str, str]
 ENCRYPTED = "encrypted+"
+_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 
 
 def open_store(url: str, *, integrity_key: bytes | None = None, keyring: Callable[[str | None], Keyring] | None = None) -> Store:
@@ -97,6 +98,12 @@ def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
     return PostgresStore(url, integrity_key=integrity_key)
 
 
+def _redis(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.redis import RedisStore
+
+    return RedisStore(url, integrity_key=integrity_key)
+
+
 def _composite(url: str, *, integrity_key: bytes | None) -> Store:
     from urllib.parse import parse_qs, urlsplit
 
@@ -152,9 +159,14 @@ def _own_options(url: str, names: tuple[str, ...]) -> tuple[str, Options]:
     return (f"{base}?{rest}" if rest else base), own
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"composite": _composite, "memory": _memory, "sqlite": _sqlite, "files": _files} | {
+_BUILT_IN: dict[str, Callable[..., Store]] = {
+    "composite": _composite,
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "files": _files,
     "postgresql": _postgres,
     "postgres": _postgres,
+    **dict.fromkeys(_REDIS_SCHEMES, _redis),
 }
 
 
