@@ -113,6 +113,20 @@ READ_CHUNK_EVENTS: Final = 1_000
 READ_CHUNK_BYTES: Final = 4 * MIB
 """Payload and kept-line bytes that such a read aims to hold at a time."""
 
+# ---- copies --------------------------------------------------------------------------------------------------------------------------
+COPY_PIECE_EVENTS: Final = 2_000
+"""Events that a copy holds and commits at a time."""
+COPY_PIECE_BYTES: Final = 8 * MIB
+"""Bytes of events and parts that a copy holds and commits at a time; one more event may come on top."""
+COPY_ATTEMPTS_MAX: Final = 20
+"""How often a copy begins a session anew because it changed meanwhile."""
+COPY_SESSIONS_MAX: Final = 10_000_000
+"""Sessions of one copy."""
+COPY_RUNS_MAX: Final = 1_000_000
+"""Runs of one session in a copy."""
+COPY_PROBLEMS_MAX: Final = 1_000
+"""Problems of a copy that are listed one by one; more are only counted."""
+
 # ---- waiting -------------------------------------------------------------------------------------------------------------------------
 FOLLOW_WAIT_S_MAX: Final = 3_600.0
 """How long a follower may ask to wait for the next event; None waits as long as the session lives."""

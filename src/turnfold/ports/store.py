@@ -27,6 +27,7 @@ Before all of them: a missing session without genesis, a dead incarnation, anoth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from turnfold.limits import COMPACT_SESSIONS
@@ -209,6 +210,20 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what runs and let go of files and connections. Idempotent; later calls raise StoreClosed."""
+        ...
+
+
+@runtime_checkable
+class BackupStore(Protocol):
+    """What a store does besides whose whole content is one file: copy a moment of it while others write on."""
+
+    def backup(self, target: Path, *, replace: bool = False) -> CheckReport:
+        """Write a checked copy, which holds everything that was acknowledged before; the file appears when it is complete.
+
+        Raises:
+            AlreadyExists: There is such a file, and it is not to be replaced.
+            StoreCorrupt: The copy, and so the store, is damaged; nothing was written.
+        """
         ...
 
 
