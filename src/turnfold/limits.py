@@ -188,3 +188,19 @@ IMPORT_PROBLEMS_MAX: Final = 1_000
 """Problems of one file that are listed one by one; more are only counted."""
 IMPORT_RETRIES_MAX: Final = 32
 """How often an import begins again at its cursor because somebody else wrote to the session meanwhile."""
+
+# ---- PostgreSQL store --------------------------------------------------------------------------------------------------------------------
+POSTGRES_CONNECTIONS_MAX: Final = 8
+"""Connections of one store beside the writer's and the listener's; who needs one more waits."""
+POSTGRES_CONNECT_S: Final = 10
+"""How long a connection may take to be made."""
+POSTGRES_STATEMENT_S: Final = 30.0
+"""How long the server works on one statement at most."""
+POSTGRES_ANSWER_S: Final = 10.0
+"""How much longer a client waits for the answer, before it takes the connection for dead."""
+POSTGRES_RECONNECT_S: Final = 15.0
+"""How long a commit whose connection broke waits for the server to come back, before it says that it may or may not be written."""
+POSTGRES_GROUP_MAX: Final = 128
+"""Commits that go to the server together, in one transaction and one round trip."""
+POSTGRES_WATCH_S: Final = 60.0
+"""How long a session counts as watched after a hub said so; it says so again three times as often."""

@@ -92,6 +92,12 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
+def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.postgres import PostgresStore
+
+    return PostgresStore(url, integrity_key=integrity_key)
+
+
 def _redis(url: str, *, integrity_key: bytes | None) -> Store:
     from turnfold.stores.redis import RedisStore
 
@@ -158,6 +164,8 @@ _BUILT_IN: dict[str, Callable[..., Store]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "files": _files,
+    "postgresql": _postgres,
+    "postgres": _postgres,
     **dict.fromkeys(_REDIS_SCHEMES, _redis),
 }
 
