@@ -80,7 +80,13 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files}
+def _objects(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.s3 import S3Store
+
+    return S3Store(url, integrity_key=integrity_key)
+
+
+_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files, "s3": _objects, "gs": _objects, "az": _objects}
 
 
 def _entry_point(scheme: str) -> Callable[..., Store] | None:
