@@ -119,9 +119,23 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Run the fault suite on every store at hand, the long cases too: killed clients and servers, cut networks, full disks, clock jumps."""
+    _require(session, "tests/faults")
+    _install(session, "test")
+    session.run("pytest", "tests/faults", "-m", "not load", *session.posargs)
+
+
+@nox.session
+def migration(session: nox.Session) -> None:
+    """Run the previous version's code on new data and this code on old data; needs the repository's history."""
+    _install(session, "test")
+    session.run("pytest", "tests/migration", *session.posargs, env={"TURNFOLD_TEST_PREVIOUS": "required"})
+
+
+@nox.session
 def load(session: nox.Session) -> None:
     """Run the load tests: many processes, gigabytes."""
-    _require(session, "tests/load")
     _install(session, "test")
     session.run("pytest", "-m", "load", "--timeout=1800", *session.posargs)
 

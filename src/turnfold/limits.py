@@ -114,6 +114,8 @@ LEASE_TTL_S_MAX: Final = 3_600.0
 """How long a lease lasts at most without being renewed."""
 COMPACT_SESSIONS: Final = 100
 """Sessions that one step of ``compact`` rewrites at most."""
+ORPHAN_AGE_S: Final = 3_600.0
+"""An artifact that no session names is swept once it is older: until then a commit that names it may be on its way."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000
 """Events that the search index and the seals take at a time."""
 

@@ -159,6 +159,19 @@ class Bucket:
             self._raise(error, key)
         return Found(body, Tag(answer.meta["e_tag"], answer.meta["version"]))
 
+    def get_start(self, key: str, bytes_max: int) -> bytes | None:
+        """Return the first bytes of an object that is not empty, None where there is none."""
+        return self._repeated(lambda: self._get_start(key, bytes_max))
+
+    def _get_start(self, key: str, bytes_max: int) -> bytes | None:
+        try:
+            return bytes(self._client.get(self._base + key, options={"range": (0, bytes_max)}).bytes())
+        except FileNotFoundError as error:
+            self._check_bucket(error)
+            return None
+        except Exception as error:  # noqa: BLE001 - as above
+            self._raise(error, key)
+
     def put(self, key: str, body: bytes) -> Tag:
         """Write an object, whatever stands there."""
         return self._repeated(lambda: self._put(key, body, "overwrite"))

@@ -60,3 +60,8 @@ def test_public_urls_hold_no_credentials() -> None:
     assert public_url("s3://bucket/p?endpoint=https://h&secret_access_key=abc") == "s3://bucket/p?endpoint=https://h&secret_access_key=***"
     assert public_url("sqlite:////a/b.db?durability=full") == "sqlite:////a/b.db?durability=full"
     assert public_url("memory://") == "memory://"
+    for scheme in ("composite:", "encrypted+composite:"):
+        inner = "sessions=postgresql%3A%2F%2Fme%3Apw%40db%2Fx&artifacts=s3%3A%2F%2Fb%3Fsecret_access_key%3Dpw"
+        shown = public_url(f"{scheme}?{inner}")
+        assert "pw" not in shown
+        assert shown == f"{scheme}?sessions=postgresql%3A%2F%2F***%40db%2Fx&artifacts=s3%3A%2F%2Fb%3Fsecret_access_key%3D***"

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnfold.codec.residual import cut, join, part_ref, whole
+from turnfold.codec import residual
+from turnfold.codec.residual import CUT_LINE_BYTES_MIN, cut, join, part_ref, whole
 from turnfold.errors import IntegrityError
 
 LONG = 'a long enough text to be worth a reference, with "quotes", \\ and \u00e9'
 HUGE = "x" * 20_000 + "\n" + "y" * 500
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_lines_are_cut_too() -> Iterator[None]:
+    """Generated lines are short: what is kept whole would prove nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residual, "CUT_LINE_BYTES_MIN", 0)
+        yield
 
 
 def round_trip(line: bytes, projection: object) -> bytes:
@@ -55,6 +65,20 @@ def test_any_bytes(line: bytes, projection: object) -> None:
 def test_odd_lines(line: bytes) -> None:
     round_trip(line, {"a": LONG})
     assert join(whole(line), None, dict[str, bytes]().__getitem__) == line
+
+
+def test_short_lines_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residual, "CUT_LINE_BYTES_MIN", CUT_LINE_BYTES_MIN)
+    line = json.dumps({"text": LONG, "more": "x"}, ensure_ascii=False).encode() + b"\n"
+    assert round_trip(line, {"text": LONG}) == whole(line)
+    long_line = json.dumps({"text": LONG, "more": "x" * CUT_LINE_BYTES_MIN}, ensure_ascii=False).encode() + b"\n"
+    assert round_trip(long_line, {"text": LONG}) != whole(long_line)
+
+
+def test_strings_that_begin_alike_are_told_apart() -> None:
+    texts = ["the same beginning of a long text, then " + end for end in ("this", "that", "this and more")]
+    line = json.dumps({"a": texts[0] + "?", "b": texts}).encode() + b"\n"
+    assert round_trip(line, texts).count(b"\x01") == 3
 
 
 def test_long_strings_are_cut_out() -> None:

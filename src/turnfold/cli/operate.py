@@ -12,6 +12,7 @@ from turnfold.cli.app import App, Command, Group, command, json_option, pass_app
 from turnfold.cli.out import Column, Out, note, progress
 from turnfold.cli.resolve import session_id, short_ids
 from turnfold.cli.sessions import walk
+from turnfold.cli.store_upkeep import store_compact, store_migrate
 from turnfold.cli.words import count, public_url
 from turnfold.errors import IntegrityError, StoreCorrupt
 
@@ -118,6 +119,10 @@ def store_check(app: App, *, as_json: bool) -> None:
         raise StoreCorrupt(f"{count(len(report.problems), 'problem')} in {url}", hint="copy the store away before you do anything else")
     if not as_json:
         out.line(f"no problems in {url}")
+
+
+store.add_command(store_migrate)
+store.add_command(store_compact)
 
 
 @command("config")

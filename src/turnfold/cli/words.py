@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import quote, unquote
 
 _UNITS: Final = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 _AGES: Final = ((3_600, 60, "min"), (86_400, 3_600, "h"), (7 * 86_400, 86_400, "d"))
@@ -65,14 +66,18 @@ _SECRET = re.compile(r"(?i)(pass|secret|token|key|credential|signature)")
 
 
 def public_url(url: str) -> str:
-    """Return a store's URL without credentials: user information and secret options become ``***``."""
+    """Return a store's URL without credentials: user information and secret options become ``***``, also those of URLs inside it."""
     scheme, separator, rest = url.partition("://")
+    whole, inside, halves = url.partition("composite:?")
+    if inside and "/" not in whole:
+        options = (option.partition("=") for option in halves.split("&"))
+        return whole + inside + "&".join(name + equals + quote(public_url(unquote(value)), safe="*") for name, equals, value in options)
     if not separator:
         return url
-    authority, slash, path = rest.partition("/")
+    place, mark, query = rest.partition("?")
+    authority, slash, path = place.partition("/")
     if "@" in authority:
         authority = "***@" + authority.rpartition("@")[2]
-    path, mark, query = path.partition("?")
     options = (option.partition("=") for option in query.split("&") if option)
     shown = "&".join(name + equals + ("***" if value and _SECRET.search(name) else value) for name, equals, value in options)
     return f"{scheme}://{authority}{slash}{path}{mark}{shown}"

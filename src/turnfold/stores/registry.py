@@ -86,7 +86,33 @@ def _objects(url: str, *, integrity_key: bytes | None) -> Store:
     return S3Store(url, integrity_key=integrity_key)
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"memory": _memory, "sqlite": _sqlite, "files": _files, "s3": _objects, "gs": _objects, "az": _objects}
+def _composite(url: str, *, integrity_key: bytes | None) -> Store:
+    from urllib.parse import parse_qs, urlsplit
+
+    from turnfold.artifacts.registry import open_artifacts
+    from turnfold.stores.composite import CompositeStore
+
+    options = parse_qs(urlsplit(url).query)
+    if options.keys() != {"sessions", "artifacts"} or any(len(values) != 1 for values in options.values()):
+        raise InvalidInput(
+            "a composite store takes sessions=URL and artifacts=URL, each percent-encoded",
+            hint="composite:?sessions=sqlite%3A%2F%2F%2Fagent.db&artifacts=files%3A%2F%2F%2Fartifacts",
+        )
+    artifacts = open_artifacts(options["artifacts"][0])
+    try:
+        return CompositeStore(open_store(options["sessions"][0], integrity_key=integrity_key), artifacts)
+    except BaseException:
+        artifacts.close()
+        raise
+
+
+_BUILT_IN: dict[str, Callable[..., Store]] = {
+    "composite": _composite,
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "files": _files,
+    **dict.fromkeys(("s3", "gs", "az"), _objects),
+}
 
 
 def _entry_point(scheme: str) -> Callable[..., Store] | None:

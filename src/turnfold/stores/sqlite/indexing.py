@@ -27,6 +27,8 @@ _INSERT_TERMS: Final = "INSERT INTO search(rowid, terms) VALUES(?, ?)"
 _DELETE_TERMS: Final = "INSERT INTO search(search, rowid, terms) VALUES('delete', ?, ?)"
 _CHECKSUM: Final = b"="
 """What a checksum of terms begins with in place of the terms; nothing compressed does."""
+_CHECKSUMS_FROM: Final = 3
+"""The migration after which the file is read by nobody who would take a checksum for the terms."""
 _VIEWER: Final = (
     "(r.visible_to IS NULL OR EXISTS(SELECT 1 FROM json_each(r.visible_to) WHERE value = ?)) "
     "AND (r.hidden_from IS NULL OR NOT EXISTS(SELECT 1 FROM json_each(r.hidden_from) WHERE value = ?))"
@@ -46,9 +48,10 @@ def write_rows(cursor: sqlite3.Cursor, sn: int, rows: Sequence[IndexRow]) -> Non
     }
     _erase(cursor, cursor.execute("SELECT pos, terms FROM search_row WHERE pos BETWEEN ? AND ?", (first, last)).fetchall())
     kept = [(base + row.seq, row) for row in rows if base + row.seq in live]
+    checksums = cursor.execute("SELECT 1 FROM migration WHERE number = ?", (_CHECKSUMS_FROM,)).fetchone() is not None
     cursor.executemany(
         "INSERT INTO search_row(pos, terms, visible_to, hidden_from) VALUES(?, ?, ?, ?)",
-        [(pos, _proof_of(row), _names(row.visible_to), _names(row.hidden_from)) for pos, row in kept],
+        [(pos, _proof_of(row, checksums=checksums), _names(row.visible_to), _names(row.hidden_from)) for pos, row in kept],
     )
     cursor.executemany(_INSERT_TERMS, [(pos, row.terms) for pos, row in kept])
 
@@ -57,10 +60,10 @@ def _redacted(extra: bytes | None) -> bool:
     return extra is not None and decode_extra(extra)[7]
 
 
-def _proof_of(row: IndexRow) -> bytes:
+def _proof_of(row: IndexRow, *, checksums: bool) -> bytes:
     """Return what is kept to take a row out of the index again."""
     terms = row.terms.encode()
-    return _checksum(terms) if row.derived else zlib.compress(terms, 1)
+    return _checksum(terms) if checksums and row.derived else zlib.compress(terms, 1)
 
 
 def _checksum(terms: bytes) -> bytes:

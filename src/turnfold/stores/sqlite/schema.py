@@ -16,7 +16,7 @@ APPLICATION_ID: Final = 0x54464C44
 MIGRATIONS: Final = (
     "0001.pre.initial",
     "0002.pre.migration",
-    "0003.pre.search_segments",
+    "0003.post.search_segments",
 )
 """Each is a file in ``migrations/``; one that was released is never edited."""
 

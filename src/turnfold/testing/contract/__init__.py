@@ -17,6 +17,7 @@ and may be used one by one while a store grows. Cases of a capability (``turnfol
 from __future__ import annotations
 
 from turnfold.testing.contract.appending import AppendCases
+from turnfold.testing.contract.artifacts import ArtifactContract
 from turnfold.testing.contract.base import ContractBase
 from turnfold.testing.contract.erasing import RangeCases, RedactionCases
 from turnfold.testing.contract.expiry import ExpiryCases
@@ -71,4 +72,4 @@ class StoreContract(
     """All themes."""
 
 
-__all__ = ["ContractBase", "StoreContract"]
+__all__ = ["ArtifactContract", "ContractBase", "StoreContract"]

@@ -7,11 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import pytest
 
-from turnfold.core.fold import fold_head
-from turnfold.core.lifecycle import EXPIRED, OPEN
 from turnfold.core.search import index_rows
 from turnfold.errors import SessionNotFound, StoreClosed
 from turnfold.model.commit import Commit, Committed
@@ -21,6 +18,7 @@ from turnfold.model.session import Head, SessionKey
 from turnfold.ports.store import Store
 from turnfold.testing.clock import FakeClock
 from turnfold.testing.contract import build
+from turnfold.testing.looking import check_head, read_log
 
 T = TypeVar("T")
 SECOND_US = 1_000_000
@@ -112,17 +110,7 @@ class ContractBase:
 
     def log_and_ranges(self, key: SessionKey, **fields: Any) -> tuple[list[Event], list[RangeTombstone]]:
         """Read a whole session page by page, and its range tombstones in order."""
-        events: list[Event] = []
-        ranges: dict[int, RangeTombstone] = {}
-        after = 0
-        while True:
-            page = self.page(key, after=after, limit=1_000, with_source=True, **fields)
-            events += page.events
-            ranges.update((item.first_seq, item) for item in page.ranges)
-            assert page.through_seq >= after, "a cursor moved back"
-            if not page.more:
-                return events, [ranges[first] for first in sorted(ranges)]
-            after = page.through_seq
+        return read_log(self.store, key, **fields)
 
     def head(self, key: SessionKey) -> Head:
         """The head, for the whole tenant."""
@@ -165,25 +153,7 @@ class ContractBase:
 
     def check_head(self, key: SessionKey) -> None:
         """Every seq is an event or in exactly one range; the head is the fold of the log."""
-        head = self.head(key)
-        events, ranges = self.log_and_ranges(key)
-        places = sorted([event.seq for event in events] + [seq for item in ranges for seq in range(item.first_seq, item.last_seq + 1)])
-        assert places == list(range(1, head.info.last_seq + 1)), "seqs are not gap-free"
-        folded = fold_head(key.session_id, events, tenant=key.tenant, incarnation=head.info.incarnation)
-        info = folded.info
-        if head.info.status == EXPIRED and info.status in OPEN:  # by the store's clock, which is no part of the log
-            info = msgspec.structs.replace(info, status=EXPIRED)
-        if not events or events[-1].seq != head.info.last_seq:  # the tail was pruned: the log no longer says when it was written
-            info = msgspec.structs.replace(
-                info,
-                last_seq=head.info.last_seq,
-                updated_at_us=head.info.updated_at_us,
-                expires_at_us=head.info.expires_at_us,
-            )
-        assert head.info == info, "the head is not the fold of the log"
-        assert head.entries == folded.entries
-        assert head.usage_by_model == folded.usage_by_model
-        assert head.ttl_s == folded.ttl_s
+        check_head(self.store, key)
 
     def together(self, count: int, work: Callable[[int], T]) -> list[T | Exception]:
         """Run ``work(0 … count-1)`` in that many threads at once; return results and errors in order."""

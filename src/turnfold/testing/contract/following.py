@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from turnfold.codec.residual import part_ref
 from turnfold.codec.seal import leaf, seal_root
 from turnfold.errors import SessionNotFound, StoreClosed
-from turnfold.model.event import Seal
+from turnfold.model.event import NewEvent, Seal
 from turnfold.model.query import ChangedSession, EventQuery, SearchQuery, SessionQuery
+from turnfold.model.run import Run
 from turnfold.model.session import Lease, SessionKey
 from turnfold.testing.contract import build
 from turnfold.testing.contract.base import ContractBase
@@ -235,10 +237,22 @@ class EndCases(ContractBase):
 
     def test_check_of_a_sound_store(self) -> None:
         key = self.create()
-        self.fill(key, 5)
-        events = self.log(key)
-        self.append(key, prune=(build.range_of(events[5:6]),), lifecycle=True, change=build.without_counts(events[5:6]))
+        events = self.fill(key, 9)
+        for some in (events[5:6], events[7:10]):
+            self.append(key, prune=(build.range_of(some),), lifecycle=True, change=build.without_counts(some))
+        assert self.store.add_seal(key, Seal(1, b"", b"root"), incarnation=self.head(key).info.incarnation)
+        self._use_everything(key)
         assert self.store.check().problems == ()
+
+    def _use_everything(self, key: SessionKey) -> None:
+        """Leave a row of every kind, whatever it is kept in."""
+        self.append(key, build.branch_event("b", "main", 2), build.checkpoint_event("mark", "main", 2), build.state_event("b", a=1))
+        self.append(key, "x", runs=(Run(id="r", session_id="s1"),), parts=((part_ref(b"x"), b"x"),))
+        self.append(key, NewEvent(type="note", data={}, source=b"line", visible_to=("a",)))
+        self.store.acquire_lease(key, "worker", 60)
+        self.index_all()
+        self.store.advance("f", key, incarnation=self.head(key).info.incarnation, from_seq=0, to_seq=3)
+        self.store.delete_session(self.create("deleted", owner="alice", tags=["tag"]))
 
     def test_what_it_says_of_itself(self) -> None:
         assert isinstance(self.store.url, str)

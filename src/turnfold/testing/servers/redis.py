@@ -59,6 +59,23 @@ class RedisServer(Server):
         except OSError:
             return False
 
+    def ask(self, command: str) -> str:
+        """Send one command as a line and return the answer; a driver would be an import more than these few words need.
+
+        Raises:
+            StoreUnavailable: The server answered with an error.
+        """
+        with socket.create_connection(("127.0.0.1", self.port), timeout=START_S_MAX) as link, link.makefile("rwb") as stream:
+            password = self.settings.get("requirepass")
+            answer = ""
+            for line in (f"AUTH {password}", command) if password else (command,):
+                stream.write(f"{line}\r\n".encode())
+                stream.flush()
+                answer = stream.readline().decode().strip()
+            if answer.startswith("-"):
+                raise StoreUnavailable(f"{command.split(maxsplit=1)[0]} on port {self.port}: {answer[1:]}")
+            return stream.read(int(answer[1:])).decode() if answer.startswith("$") else answer
+
 
 class RedisCluster:
     """Three masters that share the slots. ``nodes`` may be killed and started one by one."""
@@ -110,10 +127,10 @@ class RedisCluster:
     def _join(self) -> None:
         for index, node in enumerate(self.nodes):
             first, last = index * SLOTS // MASTERS, (index + 1) * SLOTS // MASTERS - 1
-            _ask(node, f"CLUSTER ADDSLOTSRANGE {first} {last}")
-            _ask(node, f"CLUSTER SET-CONFIG-EPOCH {index + 1}")
+            node.ask(f"CLUSTER ADDSLOTSRANGE {first} {last}")
+            node.ask(f"CLUSTER SET-CONFIG-EPOCH {index + 1}")
         for node in self.nodes[1:]:
-            _ask(self.nodes[0], f"CLUSTER MEET 127.0.0.1 {node.port} {node.settings['cluster-port']}")
+            self.nodes[0].ask(f"CLUSTER MEET 127.0.0.1 {node.port} {node.settings['cluster-port']}")
 
     def _wait(self) -> None:
         end = time.monotonic() + START_S_MAX
@@ -131,21 +148,7 @@ class RedisCluster:
         self.stop()
 
 
-def _ask(node: RedisServer, command: str) -> str:
-    """Send one command as a line and return the answer; a driver would be an import more than these few words need."""
-    with socket.create_connection(("127.0.0.1", node.port), timeout=START_S_MAX) as link, link.makefile("rwb") as stream:
-        password = node.settings.get("requirepass")
-        answer = ""
-        for line in (f"AUTH {password}", command) if password else (command,):
-            stream.write(f"{line}\r\n".encode())
-            stream.flush()
-            answer = stream.readline().decode().strip()
-        if answer.startswith("-"):
-            raise StoreUnavailable(f"{command.split(maxsplit=1)[0]} on port {node.port}: {answer[1:]}")
-        return stream.read(int(answer[1:])).decode() if answer.startswith("$") else answer
-
-
 def _knows_all(node: RedisServer) -> bool:
     """Whether a node says that the cluster works and that it knows all nodes."""
-    lines = _ask(node, "CLUSTER INFO").split()
+    lines = node.ask("CLUSTER INFO").split()
     return {"cluster_state:ok", f"cluster_known_nodes:{MASTERS}"} <= set(lines)

@@ -1,4 +1,3 @@
--- needs code: 3
 -- From here on search_row.terms may hold a checksum in place of the terms, which older code would take for the terms themselves.
 --
 -- What a transaction adds to the index is one segment (with the default of 1 MiB an import's commit makes four), and sixteen segments are

@@ -1,0 +1,1 @@
+"""Where large bytes are kept beside a session store: a folder, object storage, memory."""

@@ -1,0 +1,1 @@
+"""The themes of the fault suite, one module each."""

@@ -1,0 +1,111 @@
+"""Clients and servers that die in mid-commit."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from turnfold.testing.faults.cases.base import RETRY_S, FaultBase
+
+ROUNDS = 3
+MANY_ROUNDS = 40
+
+
+class KilledClientCases(FaultBase):
+    """A process that writes is killed."""
+
+    def test_killed_client(self) -> None:
+        """Some victims."""
+        self._kill_some(ROUNDS)
+
+    @pytest.mark.crash
+    @pytest.mark.timeout(600)
+    def test_killed_client_many_times(self) -> None:
+        """Many of them."""
+        self._kill_some(MANY_ROUNDS)
+
+    def _kill_some(self, rounds: int) -> None:
+        """Kill writers at random moments, while another one goes on; all it was told is there, and so is what they were told."""
+        self.need_processes()
+        chance = random.Random(rounds)
+        survivor = self.writer("survivor", count=20 * rounds, retry_s=RETRY_S)
+        for number in range(rounds):
+            victim = self.writer(f"victim{number}")
+            victim.wait_for(1)
+            time.sleep(chance.uniform(0, 0.03))
+            victim.kill()
+        survivor.finish(RETRY_S + rounds)
+        found = self.check()
+        assert found.acknowledged_count >= 21 * rounds
+        assert found.unknown_there_count + found.unknown_absent_count == rounds, "each victim had one commit on its way"
+
+
+class KilledServerCases(FaultBase):
+    """The server dies, or is restarted, while processes write."""
+
+    def test_killed_server(self) -> None:
+        """SIGKILL to all its processes."""
+        self._bring_down_once(kill=True)
+
+    def test_restarted_server(self) -> None:
+        """Stopped politely, and started again."""
+        self._bring_down_once(kill=False)
+
+    @pytest.mark.crash
+    @pytest.mark.timeout(600)
+    def test_killed_server_many_times(self) -> None:
+        """Ten times under four writers."""
+        server = self.can(lambda: self.place.server)
+        chance = random.Random(8)
+        writers = [self.writer(name, retry_s=RETRY_S) for name in "abcd"]
+        for writer in writers:
+            writer.wait_ready()
+        for number in range(10):
+            writers[number % 4].wait_for(10 * number + 1, RETRY_S)
+            time.sleep(chance.uniform(0, 0.05))
+            server.kill()
+            server.start()
+        for writer in writers:
+            writer.kill()
+        self.check()
+
+    def _bring_down_once(self, *, kill: bool) -> None:
+        server = self.can(lambda: self.place.server)
+        mine = self.opened()
+        self.ledger.write(mine, self.offer(0))
+        writers = [self.writer(name, count=60, retry_s=RETRY_S) for name in "ab"]
+        for writer in writers:
+            writer.wait_for(5)
+        if kill:
+            server.kill()
+        else:
+            server.stop()
+        error = self.attempt(mine, self.offer(1))
+        assert isinstance(error, Exception), "the server is away, and a commit was taken"
+        server.start()
+        assert self.insist(mine, self.offer(1)).first_seq, "a store that was open does not come back"
+        for writer in writers:
+            writer.finish(RETRY_S)
+        found = self.check()
+        assert found.acknowledged_count == 122
+        assert (found.unknown_there_count, found.unknown_absent_count) == (0, 0)
+
+
+class FailoverCases(FaultBase):
+    """A standby takes over from a server that dies."""
+
+    @pytest.mark.timeout(180)
+    def test_fail_over(self) -> None:
+        """What was acknowledged is on the standby; writers that insist go on there."""
+        mine = self.opened()
+        self.ledger.write(mine, self.offer(0))
+        writers = [self.writer(name, count=60, retry_s=RETRY_S) for name in "ab"]
+        for writer in writers:
+            writer.wait_for(10)
+        self.can(self.place.fail_over)
+        self.insist(mine, self.offer(1))
+        for writer in writers:
+            writer.finish(RETRY_S)
+        assert self.check().acknowledged_count == 122

@@ -1,0 +1,60 @@
+"""``turnfold store migrate`` and ``turnfold store compact``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import Program
+from tests.migration import golden
+from turnfold.stores.sqlite import schema
+
+NEWER = list(schema.MIGRATIONS[1:])
+PRE = [name for name in NEWER if ".pre." in name]
+
+
+def old_file(program: Program, tmp_path: Path) -> Path:
+    program.store = program.env["TURNFOLD_STORE"] = golden.old_store("sqlite", tmp_path)
+    return tmp_path / "sessions.db"
+
+
+def test_a_dry_run_says_what_would_be_done_and_leaves_the_file(program: Program, tmp_path: Path) -> None:
+    path = old_file(program, tmp_path)
+    before = path.read_bytes()
+    assert program.text("store", "migrate", "--dry-run", "--post").splitlines() == [f"would apply {name}" for name in NEWER]
+    report = program.json("store", "migrate", "--dry-run")
+    assert (report["before"], report["after"], report["applied"], report["dry_run"]) == (1, 1, PRE, True)
+    assert path.read_bytes() == before
+
+
+def test_migrating_and_then_again(program: Program, tmp_path: Path) -> None:
+    old_file(program, tmp_path)
+    assert program.text("store", "migrate").splitlines() == [f"applied {name}" for name in PRE]
+    rest = [name for name in NEWER if name not in PRE]
+    assert program.json("store", "migrate")["pending"] == rest
+    assert program.json("store", "migrate", "--post")["applied"] == rest
+    assert program.text("store", "migrate", "--post") == f"nothing to apply: version {len(schema.MIGRATIONS)}\n"
+    assert program.json("store", "check")["ok"] is True
+    assert program.json("store", "info")["schema_version"] == len(schema.MIGRATIONS)
+
+
+def test_a_store_that_is_refused_until_then(program: Program, tmp_path: Path) -> None:
+    old_file(program, tmp_path)
+    url = f"{program.store}?migrate=manual"
+    refused = program.run("--store", url, "ls", status=11)
+    assert "lacks 0002.pre.migration" in refused.stderr
+    assert "turnfold store migrate" in refused.stderr
+    program.run("--store", url, "store", "migrate")
+    assert {info["id"] for info in program.jsonl("--store", url, "ls")} == {"varied"}
+
+
+def test_stores_without_migrations_say_their_version(program: Program, tmp_path: Path) -> None:
+    for url in ("memory://", f"files:///{tmp_path / 'sessions'}"):
+        report = program.json("--store", url, "store", "migrate", "--post")
+        assert report["applied"] == report["pending"] == []
+        assert report["before"] == report["known"]
+
+
+def test_compact_of_what_is_warm(program: Program, tmp_path: Path) -> None:
+    for url in (program.store, f"files:///{tmp_path / 'sessions'}"):
+        assert program.text("--store", url, "store", "compact") == "nothing is cold enough to be rewritten\n"
+        assert program.json("--store", url, "store", "compact")["segment_count"] == 0
