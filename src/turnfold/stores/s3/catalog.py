@@ -17,6 +17,7 @@ from turnfold.stores.s3 import names
 from turnfold.stores.s3.house import House
 from turnfold.stores.s3.listed import Folder
 from turnfold.stores.s3.manifest import decode_manifest
+from turnfold.stores.s3.segments import packed
 from turnfold.stores.s3.state import info_of
 
 
@@ -24,16 +25,30 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     """What a list needs of a session."""
 
     key: SessionKey
+    incarnation: str
     info: SessionInfo | None
     """None where it is deleted."""
     has_waiting: bool
     """Whether commits to other logs wait in it."""
+    is_loose: bool
+    """Whether it has segments that could be one."""
+    tail_bytes: int
+    due_at_us: int
+    """When the first of the objects that it no longer refers to may be removed; 0 where there is none."""
 
 
 def _row_of(found: Found, key: str) -> Row:
     manifest = decode_manifest(found.body, key)
     info = None if manifest.deleted_at_us is not None else info_of(manifest)
-    return Row(SessionKey(manifest.tenant, manifest.session_id), info, bool(manifest.outbox))
+    return Row(
+        SessionKey(manifest.tenant, manifest.session_id),
+        manifest.incarnation,
+        info,
+        bool(manifest.outbox),
+        any(len(group) > 1 for group in packed(manifest.segments)),
+        sum(len(memoryview(row)) for row in manifest.tail),
+        min((item.due_at_us for item in manifest.garbage), default=0),
+    )
 
 
 class Catalog:
@@ -75,13 +90,15 @@ class Catalog:
         infos = [_as_seen(info, now_us) for info in page[: query.limit]]
         return infos, list_cursor(*_place(infos[-1])) if len(page) > query.limit else None
 
-    def open_ids(self, tenant: str, owner: str | None, now_us: int) -> dict[str, str]:
-        """The open sessions of an owner: id and incarnation."""
-        return {
-            info.id: info.incarnation
-            for info in self.infos(tenant)
-            if info.owner == owner and info.kind == "session" and effective_status(info.status, info.expires_at_us, now_us) in OPEN
-        }
+    def of_owner(self, tenant: str, owner: str | None, now_us: int) -> tuple[int, set[str]]:
+        """Count the open sessions of an owner; and every incarnation that is there or was, whoever owns it."""
+        rows = self.rows(tenant)
+        count = 0
+        for row in rows:
+            info = row.info
+            if info is not None and info.owner == owner and info.kind == "session":
+                count += effective_status(info.status, info.expires_at_us, now_us) in OPEN
+        return count, {row.incarnation for row in rows}
 
 
 def _place(info: SessionInfo) -> tuple[int, str]:

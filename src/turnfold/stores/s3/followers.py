@@ -189,6 +189,11 @@ class Followers:
         cursor, chunk = place
         return self._rows(SessionKey(cursor.tenant, cursor.session_id), cursor.incarnation, chunk)
 
+    def chunk_names(self, key: SessionKey, incarnation: str) -> list[str]:
+        """The names of the chunks that the search follower's cursor refers to."""
+        cursor, _ = self._cursor(SEARCH, key)
+        return [] if cursor is None or cursor.incarnation != incarnation else [chunk.name for chunk in cursor.chunks]
+
     def erase(self, key: SessionKey, incarnation: str, seqs: Collection[int]) -> None:
         """Take rows out of the index; the cursor object is written in any case."""
 

@@ -50,7 +50,7 @@ def check_mark(bucket: Bucket) -> None:
         expected = found.tag if isinstance(found, Found) else None
         mark.token = secrets.token_hex(8)
         if expected is not None:
-            _try_conditions(bucket)
+            _try_conditions(bucket, mark)
             mark.conditions_kept_by = [*mark.conditions_kept_by, endpoint][-_ENDPOINTS_MAX:]
         token = mark.token
         answer = bucket.replace(names.MARK, _encode(mark), expected=expected, is_mine=lambda body, token=token: _decode(body).token == token)  # type: ignore[misc]
@@ -67,20 +67,11 @@ def _mark_of(found: Found, bucket: Bucket) -> Mark:
     return mark
 
 
-def _try_conditions(bucket: Bucket) -> None:
-    """Make two writes that a server must refuse, on an object of their own."""
-    name = f"{names.CACHES}probe-{secrets.token_hex(8)}"
-    bucket.put(name, b"first")
-    try:
-        for condition, expected in (("If-None-Match", None), ("If-Match", _NEVER)):
-            if isinstance(bucket.replace(name, condition.encode(), expected=expected, is_mine=_is_nobodys), Tag):
-                raise NotSupported(
-                    f"{bucket.name} ignores {condition} and would lose updates",
-                    hint="use a server that keeps conditional writes: AWS S3, Ceph 20 or later, a recent MinIO",
-                )
-    finally:
-        bucket.delete([name])
-
-
-def _is_nobodys(_body: bytes) -> bool:
-    return False
+def _try_conditions(bucket: Bucket, mark: Mark) -> None:
+    """Make two writes of the mark that a server must refuse."""
+    for condition, expected in (("If-None-Match", None), ("If-Match", _NEVER)):
+        if not bucket.refuses(names.MARK, _encode(mark), expected=expected):
+            raise NotSupported(
+                f"{bucket.name} ignores {condition} and would lose updates",
+                hint="use a server that keeps conditional writes: AWS S3, Ceph 20 or later, a recent MinIO",
+            )

@@ -56,15 +56,15 @@ class Owners:
         while True:
             places, tag = self._read(name)
             now_us = self._house.clock()
-            there = self._catalog.open_ids(key.tenant, genesis.owner, now_us)
+            open_count, settled = self._catalog.of_owner(key.tenant, genesis.owner, now_us)
             kept = [
                 place
                 for place in places
-                if there.get(place.session_id) != place.incarnation
+                if place.incarnation not in settled
                 and place.session_id != key.session_id
                 and now_us - place.at_us < OBJECT_RESERVATION_S * 1_000_000
             ]
-            check_owner_sessions(genesis, len(there) + len(kept))
+            check_owner_sessions(genesis, open_count + len(kept))
             kept.append(Reservation(key.session_id, genesis.incarnation, now_us))
             if self._write(name, kept, tag):
                 return

@@ -248,3 +248,17 @@ class Segments:
         due_at_us = now_us if work.erases else now_us + int(OBJECT_GRACE_S * _SECOND_US)
         work.rest_on(name, Garbage(work.base, due_at_us) if work.base else None)
         return Upload(names.data(work.key, work.incarnation, name), body)
+
+
+def packed(refs: Sequence[SegmentRef]) -> list[list[SegmentRef]]:
+    """Group neighbouring segments as they would fill whole ones."""
+    groups: list[list[SegmentRef]] = []
+    size = 0
+    for ref in refs:
+        if groups and size + ref.raw_bytes <= OBJECT_SEGMENT_BYTES_MAX:
+            groups[-1].append(ref)
+            size += ref.raw_bytes
+        else:
+            groups.append([ref])
+            size = ref.raw_bytes
+    return groups

@@ -9,7 +9,7 @@ import msgspec
 
 from turnfold.codec.seal import same_content
 from turnfold.core import checks
-from turnfold.errors import AlreadyExists, InvalidInput
+from turnfold.errors import InvalidInput
 from turnfold.ids import check_session_id
 from turnfold.model.commit import Commit, Committed, Genesis, Redact, Verbatim
 from turnfold.model.event import MAIN, Event, RangeTombstone
@@ -86,7 +86,8 @@ def stage(commit: Commit, state: State | None, fence: int, context: Context) -> 
     if done is not None:
         return Staged(state, done, written=False)
     if commit.verbatim is not None:
-        raise AlreadyExists(f"session {commit.key.session_id!r} exists already", kind="session", name=commit.key.session_id)
+        checks.check_verbatim(commit, state.for_checks())
+        return _restore(commit, state, commit.verbatim, creates=False)
     checks.check_commit(commit, state.for_checks(), context.now_us, _Lookup(state, context))
     _check_encodable(commit)
     return _apply(commit, state, None, context)
@@ -95,14 +96,12 @@ def stage(commit: Commit, state: State | None, fence: int, context: Context) -> 
 def _create(commit: Commit, fence: int, context: Context) -> Staged:
     genesis = checks.creation_of(commit)
     check_session_id(commit.key.session_id)
-    ids = [event.id for event in commit.events]
     state = State(commit.key, genesis.incarnation, _fixed(genesis))
     state.fence = fence
     if commit.verbatim is not None:
-        checks.check_ids(ids, [False] * len(ids), [])
-        checks.check_whole([event.seq for event in commit.events], commit.verbatim.ranges)
-        return _restore(commit, state, commit.verbatim)
-    ids.insert(0, genesis.event.id)
+        checks.check_verbatim(commit, None)
+        return _restore(commit, state, commit.verbatim, creates=True)
+    ids = [genesis.event.id, *(event.id for event in commit.events)]
     checks.check_ids(ids, [False] * len(ids), [])
     first = checks.first_state(genesis)
     checks.check_commit(commit, first, context.now_us, _Lookup(None, context))
@@ -214,6 +213,14 @@ def _apply(commit: Commit, state: State, genesis: Genesis | None, context: Conte
 def _write_rows(commit: Commit, state: State, redacted: Mapping[int, Event], now_us: int) -> None:
     for run in commit.runs:
         _put_run(state, run)
+    _put_parts(commit, state)
+    for redact in commit.redacts:
+        _redact(state, redact, redacted[redact.seq], now_us)
+    for pruned in commit.prune:
+        state.prune(pruned)
+
+
+def _put_parts(commit: Commit, state: State) -> None:
     for ref, content in commit.parts:
         if ref not in state.parts:
             state.uploads[ref] = content
@@ -221,10 +228,6 @@ def _write_rows(commit: Commit, state: State, redacted: Mapping[int, Event], now
             state.hot.parts.add(ref)
             state.hot.parts_gone.discard(ref)
             state.garbage = [item for item in state.garbage if item.name != names.part(ref)]
-    for redact in commit.redacts:
-        _redact(state, redact, redacted[redact.seq], now_us)
-    for pruned in commit.prune:
-        state.prune(pruned)
 
 
 def _put_run(state: State, run: Run) -> None:
@@ -249,8 +252,8 @@ def _redact(state: State, redact: Redact, event: Event, now_us: int) -> None:
             state.put_entry(Entry(entry.kind, entry.name, entry.value, redact.seq, entry.branch))
 
 
-def _restore(commit: Commit, state: State, verbatim: Verbatim) -> Staged:
-    """Fill an empty session with a log as it was elsewhere."""
+def _restore(commit: Commit, state: State, verbatim: Verbatim, *, creates: bool) -> Staged:
+    """Fill an empty session, or continue one, with a log as it was elsewhere."""
     _check_encodable(commit)
     items: list[Event | RangeTombstone] = [*commit.events, *verbatim.ranges]
     for item in sorted(items, key=_first_seq):
@@ -261,20 +264,22 @@ def _restore(commit: Commit, state: State, verbatim: Verbatim) -> Staged:
     events = commit.events
     state.change(commit.change, [(event.seq, event.branch) for event in events])
     fixed = state.fixed
-    fixed.created_at_us, fixed.updated_at_us = verbatim.created_at_us, verbatim.updated_at_us
+    fixed.updated_at_us = verbatim.updated_at_us
+    if creates:
+        fixed.created_at_us = verbatim.created_at_us
     if fixed.ttl_s is not None and events:
         fixed.expires_at_us = events[-1].recorded_at_us + int(fixed.ttl_s * 1_000_000)
-    state.seals = list(verbatim.seals)
-    state.redacted = {event.seq for event in events if event.redacted}
-    state.hot.redacted = set(state.redacted)
+    state.seals.extend(verbatim.seals)
+    redacted = {event.seq for event in events if event.redacted}
+    state.redacted |= redacted
+    state.hot.redacted |= redacted
     for run in commit.runs:
         _put_run(state, run)
-    state.uploads = dict(commit.parts)
-    state.parts, state.hot.parts = set(state.uploads), set(state.uploads)
+    _put_parts(commit, state)
     committed = Committed(
         events[0].seq if events else 0,
         events[-1].seq if events else 0,
-        created=True,
+        created=creates,
         incarnation=state.incarnation,
         branch=fixed.active_branch,
         recorded_at_us=verbatim.updated_at_us,

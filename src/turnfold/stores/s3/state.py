@@ -23,6 +23,7 @@ from turnfold.model.run import Run
 from turnfold.model.session import BRANCH_KEYED, Branch, Entry, Head, SessionInfo, SessionKey
 from turnfold.model.usage import Usage
 from turnfold.objectstorage import Tag
+from turnfold.stores.s3 import names
 from turnfold.stores.s3.manifest import (
     ID_BYTES,
     TOKENS_KEPT,
@@ -170,6 +171,12 @@ class State:
         """Note objects that were written for a manifest that was not."""
         known = {item.name for item in self.garbage}
         self.garbage += [Garbage(name, due_at_us) for name in lost if name not in known]
+
+    def named(self) -> set[str]:
+        """The names of all objects that this state refers to, or may not be rid of yet."""
+        out = {ref.name for ref in self.segments} | {item.name for item in self.garbage}
+        out |= {names.part(ref) for ref in self.parts}
+        return out | ({self.base} if self.base else set())
 
     def rest_on(self, base: str, garbage: Garbage | None) -> None:
         """Take a newly written base, which holds all rows."""

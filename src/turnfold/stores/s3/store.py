@@ -13,9 +13,21 @@ from turnfold.core.filtering import check_page_limit
 from turnfold.core.paging import check_list_limit
 from turnfold.errors import LimitExceeded, NotFound, SessionNotFound, StoreClosed, StoreCorrupt, StoreUnavailable, TurnfoldError
 from turnfold.ids import now_us
+from turnfold.limits import COMPACT_SESSIONS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
-from turnfold.model.query import ChangedSession, CheckReport, EventPage, EventQuery, IndexRow, SearchQuery, SearchRow, SessionQuery
+from turnfold.model.query import (
+    ChangedSession,
+    CheckReport,
+    Compacted,
+    EventPage,
+    EventQuery,
+    IndexRow,
+    MigrationReport,
+    SearchQuery,
+    SearchRow,
+    SessionQuery,
+)
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.objectstorage import Bucket, parse_location
@@ -25,6 +37,7 @@ from turnfold.stores.s3.catalog import Catalog
 from turnfold.stores.s3.followers import Followers
 from turnfold.stores.s3.house import House
 from turnfold.stores.s3.leases import Leases
+from turnfold.stores.s3.manifest import FORMAT
 from turnfold.stores.s3.mark import check_mark
 from turnfold.stores.s3.owners import Owners
 from turnfold.stores.s3.reading import read_page
@@ -32,7 +45,7 @@ from turnfold.stores.s3.segments import Moved
 from turnfold.stores.s3.session import MOVES_MAX, Result
 from turnfold.stores.s3.staging import check_also, stage
 from turnfold.stores.s3.state import State
-from turnfold.stores.s3.upkeep import check, purge
+from turnfold.stores.s3.upkeep import Compaction, check, purge
 from turnfold.stores.s3.watching import ObjectWatch, Watching, last_seqs
 
 T = TypeVar("T")
@@ -73,6 +86,7 @@ class S3Store:
         self._followers = Followers(self._house, self._catalog)
         self._leases = Leases(self._house)
         self._owners = Owners(self._house, self._catalog)
+        self._compaction = Compaction(self._house, self._catalog, self._followers)
         self._watching = Watching()
         self._closed = False
 
@@ -300,6 +314,16 @@ class S3Store:
         """See ``ports.store``: whether every object is there that a manifest names, and how many that none names."""
         self._check_open()
         return check(self._house)
+
+    def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
+        """See ``ports.store``: merges small segments, moves the events of cold sessions out of their manifests, removes what is not needed."""
+        self._check_open()
+        return self._compaction.step(sessions_max)
+
+    def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
+        """See ``ports.store``; there is one format so far."""
+        self._check_open()
+        return MigrationReport(before=FORMAT, after=FORMAT, known=FORMAT, dry_run=dry_run)
 
     def close(self) -> None:
         """See ``ports.store``."""
