@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from turnfold.client_async import AsyncClient as AsyncClient
     from turnfold.connecting import connect as connect
     from turnfold.connecting import connect_async as connect_async
+    from turnfold.connecting import new_keyring as new_keyring
+    from turnfold.connecting import open_keyring as open_keyring
     from turnfold.core.fold import payload_of as payload_of
     from turnfold.core.upcasting import upcaster as upcaster
     from turnfold.core.window import Window as Window
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from turnfold.errors import IntegrityError as IntegrityError
     from turnfold.errors import InvalidInput as InvalidInput
     from turnfold.errors import InvalidTransition as InvalidTransition
+    from turnfold.errors import KeyUnavailable as KeyUnavailable
     from turnfold.errors import LeaseLost as LeaseLost
     from turnfold.errors import LimitExceeded as LimitExceeded
     from turnfold.errors import MergeConflict as MergeConflict
@@ -84,8 +87,8 @@ if TYPE_CHECKING:
     from turnfold.model.usage import Usage as Usage
 
 _ERRORS = (
-    "AlreadyExists FormatError IdempotencyConflict IntegrityError InvalidInput InvalidTransition LeaseLost LimitExceeded MergeConflict "
-    "MissingExtra NotFound NotSupported PermissionDenied SchemaOutdated SchemaTooNew SequenceConflict SessionClosed SessionExpired "
+    "AlreadyExists FormatError IdempotencyConflict IntegrityError InvalidInput InvalidTransition KeyUnavailable LeaseLost LimitExceeded "
+    "MergeConflict MissingExtra NotFound NotSupported PermissionDenied SchemaOutdated SchemaTooNew SequenceConflict SessionClosed SessionExpired "
     "SessionNotFound SessionSuspended StoreClosed StoreCorrupt StoreUnavailable TurnfoldError"
 )
 _HOMES = {
@@ -100,7 +103,7 @@ _HOMES = {
     ),
     "turnfold.client": "Client",
     "turnfold.client_async": "AsyncClient",
-    "turnfold.connecting": "connect connect_async",
+    "turnfold.connecting": "connect connect_async new_keyring open_keyring",
     "turnfold.core.fold": "payload_of",
     "turnfold.core.upcasting": "upcaster",
     "turnfold.core.window": "Window",

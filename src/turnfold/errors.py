@@ -168,6 +168,16 @@ class IntegrityError(TurnfoldError):
     http_status = 500
 
 
+class KeyUnavailable(TurnfoldError):
+    """A key of encrypted content is not in the keyring: forgotten, lost, or it is another keyring; ``details`` has ``kid`` and ``seq``."""
+
+    code = "key_unavailable"
+    fault = "caller"
+    exit_status = 12
+    http_status = 410
+    default_hint = "check TURNFOLD_KEYRING; a forgotten key cannot be brought back"
+
+
 class PermissionDenied(TurnfoldError):
     """A known caller without the role."""
 

@@ -37,6 +37,14 @@ SEGMENT_BYTES_MAX: Final = 16 * MIB
 OPEN_LOGS_MAX: Final = 200
 """Logs that a process keeps open (two file handles each); the least recently used are let go."""
 
+# ---- encryption ----------------------------------------------------------------------------------------------------------------------
+COMPRESS_BYTES_MIN: Final = 4 * KIB
+"""Payloads, lines and parts from this size on are deflated before they are encrypted: smaller ones would cost an append 3 to 18 µs."""
+KEY_CACHE_SESSIONS_MAX: Final = 1_024
+"""Sessions whose unwrapped keys an encrypted store holds; the one held longest is let go."""
+KEYRING_CHECK_S: Final = 1.0
+"""How long a process may go on with a key that another process renewed or forgot."""
+
 # ---- object storage ------------------------------------------------------------------------------------------------------------------
 IDEMPOTENCY_EVENTS: Final = 1_024
 """A store that remembers ids only for a while remembers those of at least this many last events of a session."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.places import CompositePlace
 from turnfold.ports.store import Clock, Store
 from turnfold.stores.files import FilesStore
 from turnfold.stores.memory import MemoryStore
@@ -34,6 +35,11 @@ class TestMemory(FaultCases):
 class TestSqlite(FaultCases):
     def make_place(self, folder: Path) -> Place:
         return TimedSqlite(folder, "sqlite")
+
+
+class TestComposite(FaultCases):
+    def make_place(self, folder: Path) -> Place:
+        return CompositePlace(folder)
 
 
 class TestFiles(FaultCases):

@@ -45,6 +45,7 @@ KNOWS_ALL_ADAPTERS = frozenset({ROOT_NAME, "registry"})
 EXTERNAL_EVERYWHERE = frozenset({"msgspec"})
 EXTERNAL: dict[str, frozenset[str]] = {
     "codec": frozenset({"backports", "compression", "cryptography"}),
+    "stores/encrypted": frozenset({"keyring"}),
     "stores/postgres": frozenset({"psycopg", "psycopg_pool"}),
     "stores/redis": frozenset({"redis"}),
     "objectstorage": frozenset({"obstore"}),

@@ -63,6 +63,8 @@ IDEMPOTENCY_WINDOW = "idempotency_window"
 
 A commit of which one id is remembered is compared with the whole log, however long it is.
 """
+ENCRYPTED = "encrypted"
+"""What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
 
 
 class Clock(Protocol):

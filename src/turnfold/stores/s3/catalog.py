@@ -83,9 +83,7 @@ class Catalog:
     def page(self, query: SessionQuery, now_us: int) -> tuple[list[SessionInfo], str | None]:
         """Sessions newest first, and the cursor of the next page."""
         below = parse_list_cursor(query.cursor)
-        found = (
-            info for info in self.infos(query.tenant) if (below is None or _place(info) < below) and _is_listed(info, query, now_us)
-        )
+        found = (info for info in self.infos(query.tenant) if (below is None or _place(info) < below) and _is_listed(info, query, now_us))
         page = heapq.nlargest(query.limit + 1, found, key=_place)
         infos = [_as_seen(info, now_us) for info in page[: query.limit]]
         return infos, list_cursor(*_place(infos[-1])) if len(page) > query.limit else None

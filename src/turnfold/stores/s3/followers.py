@@ -259,4 +259,3 @@ def _is_searched(cursor: Cursor, query: SearchQuery) -> bool:
 
 def _rank(row: SearchRow) -> tuple[int, str, int]:
     return row.bucket, row.session_id, row.seq
-

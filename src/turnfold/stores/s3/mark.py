@@ -7,6 +7,7 @@ through an endpoint, two writes are tried there that must be refused; the mark r
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -52,9 +53,12 @@ def check_mark(bucket: Bucket) -> None:
         if expected is not None:
             _try_conditions(bucket, mark)
             mark.conditions_kept_by = [*mark.conditions_kept_by, endpoint][-_ENDPOINTS_MAX:]
-        token = mark.token
-        answer = bucket.replace(names.MARK, _encode(mark), expected=expected, is_mine=lambda body, token=token: _decode(body).token == token)  # type: ignore[misc]
+        answer = bucket.replace(names.MARK, _encode(mark), expected=expected, is_mine=partial(_holds, mark.token))
         found = Found(_encode(mark), answer) if isinstance(answer, Tag) else answer
+
+
+def _holds(token: str, body: bytes) -> bool:
+    return _decode(body).token == token
 
 
 def _mark_of(found: Found, bucket: Bucket) -> Mark:

@@ -26,7 +26,7 @@ from turnfold.stores._combiner import Combiner
 from turnfold.stores.s3 import names
 from turnfold.stores.s3.manifest import decode_manifest, holds_token, pack
 from turnfold.stores.s3.segments import Moved
-from turnfold.stores.s3.staging import Context, stage
+from turnfold.stores.s3.staging import stage
 from turnfold.stores.s3.state import State
 
 if TYPE_CHECKING:

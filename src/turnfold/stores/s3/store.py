@@ -342,6 +342,7 @@ class S3Store:
         """Read from a session as it is now; again, where objects are replaced meanwhile."""
         self._check_open()
         session = self._house.session(key)
+        moved: Exception | None = None
         for _ in range(MOVES_MAX):
             state = session.living()
             if state is None:

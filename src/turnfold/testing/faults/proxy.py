@@ -102,6 +102,8 @@ class Proxy:
         """Wait so long before each chunk, in both directions."""
         self.bytes_per_s: float | None = None
         """Let no more through than this, in each direction of each connection; None is unlimited."""
+        self.request_count = 0
+        """How many chunks came from clients."""
         self.struck = threading.Event()
         """Set when an armed fault has struck."""
         self._lock = threading.Lock()
@@ -120,6 +122,7 @@ class Proxy:
     def fault_for(self, chunk: bytes) -> Fault | None:
         """Take the armed fault if this chunk is the one."""
         with self._lock:
+            self.request_count += 1
             if self._armed is None or self._armed[1] not in chunk:
                 return None
             fault, self._armed = self._armed[0], None

@@ -1,0 +1,42 @@
+"""One table of the stores at hand, for tests that hold on every store: where each is, how it is opened, and how it is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from turnfold.stores.registry import built_in_schemes
+from turnfold.testing.faults import FolderPlace, MemoryPlace, Place, PostgresPlace, RedisPlace, S3Place
+
+
+class CompositePlace(FolderPlace):
+    """Sessions in SQLite, artifacts in a folder."""
+
+    name = "composite"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "composite")
+
+    def on(self, folder: Path) -> str:
+        sessions, artifacts = quote(f"sqlite:///{folder}/sessions.db", safe=""), quote(f"files:///{folder}/artifacts", safe="")
+        return f"composite:?sessions={sessions}&artifacts={artifacts}"
+
+
+PLACES: Final[dict[str, Callable[[Path], Place]]] = {
+    "memory": MemoryPlace,
+    "sqlite": lambda folder: FolderPlace(folder, "sqlite"),
+    "files": lambda folder: FolderPlace(folder, "files"),
+    "composite": CompositePlace,
+    "postgresql": PostgresPlace,
+    "redis": RedisPlace,
+    "s3": S3Place,
+}
+"""By the scheme of their URLs."""
+
+NAMES: Final = tuple(name for name in PLACES if name in built_in_schemes())
+"""Those that this Turnfold has."""
+
+PUSHING: Final = frozenset({"memory", "sqlite", "composite", "postgresql", "redis"})
+"""Stores that wake a follower in another process within 100 ms; the others are looked at."""
