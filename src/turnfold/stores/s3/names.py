@@ -3,7 +3,7 @@
 ==========================================  =================================================================================================
 ``turnfold.json``                           the store's mark: which format it is in, and from where conditional writes were tried out
 ``m/<tenant>/<session>``                    a session's manifest; after deletion what is left of it for ``TOMBSTONE_DAYS``
-``d/<tenant>/<session>/<incarnation>/…``    what a manifest refers to: ``s-<token>`` segments, ``b-<token>`` rows, ``p-<sha256>`` parts,
+``d/<tenant>/<session>/<incarnation>/…``    what a manifest refers to: ``s-<token>`` segments, ``b-<token>`` rows, ``p-<reference>`` parts,
                                             ``i-<token>`` index rows (these are referred to by the search follower's cursor)
 ``l/<tenant>/<session>``                    a session's lease
 ``f/<follower>/<tenant>/<session>``         a follower's cursor
@@ -17,7 +17,6 @@ Names of any kind are escaped (``.`` and two hexadecimal digits for each byte th
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import lru_cache
 from typing import Final
 
@@ -32,7 +31,6 @@ FOLLOWERS: Final = "f/"
 OWNERS: Final = "o/"
 CACHES: Final = "c/"
 _NAME_CHARS_MAX: Final = 180
-_reference = re.compile(r"sha256:([0-9a-f]{64})")
 _SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -95,7 +93,4 @@ def owner(tenant: str, name: str | None) -> str:
 
 def part(ref: str) -> str:
     """The name of a part, by its reference."""
-    found = _reference.fullmatch(ref)
-    if found is None:
-        raise InvalidInput(f"{ref!r} is no part reference", hint="sha256: and 64 hexadecimal digits")
-    return f"p-{found[1]}"
+    return f"p-{safe(ref)}"
