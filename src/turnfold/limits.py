@@ -124,6 +124,9 @@ IMPORT_BATCH_EVENTS: Final = 2_000
 """Events of one commit of an import."""
 IMPORT_BATCH_BYTES: Final = 4 * MIB
 """Bytes of a file that go into one commit of an import."""
+IMPORT_INDEX_CHARS: Final = 8 * MIB
+"""Characters of terms that an import collects over its commits before it writes them into the search index: what is written at once is one
+segment there, and segments are merged."""
 LINE_BYTES_MAX: Final = 256 * MIB
 """A longer line of an imported file is kept as out-of-line pieces and reported."""
 LINE_PIECE_BYTES: Final = 4 * MIB

@@ -113,7 +113,7 @@ def advance(
         return None
     cursor.execute("INSERT OR REPLACE INTO follower_seq(sn, name, seq) VALUES(?, ?, ?)", (live.sn, follower, to_seq))
     if follower == "search":
-        write_rows(cursor, live.sn, rows)
+        write_rows(cursor, live, rows)
     if to_seq >= live.last_seq:
         cursor.execute("DELETE FROM changed WHERE name = ? AND sn = ?", (follower, live.sn))
         if live.clean_seq != live.last_seq:
