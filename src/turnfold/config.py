@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX = "TURNFOLD_"
 FILE = "turnfold.toml"
-_NAMES = ("store", "tenant", "owner", "integrity_key", *Settings.__struct_fields__)
+_NAMES = ("store", "tenant", "owner", "integrity_key", "keyring", *Settings.__struct_fields__)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     owner: str | None = None
     integrity_key: bytes | None = None
+    keyring: str | None = None
     settings: Settings = Settings()
     origin: dict[str, str] = {}
 
@@ -59,7 +60,7 @@ def load_config(*, environ: dict[str, str] | None = None, directory: Path | None
     Args:
         environ: Instead of the process's environment.
         directory: Where ``turnfold.toml`` is looked for (default: the working directory), after ``TURNFOLD_CONFIG``.
-        arguments: ``store``, ``tenant``, ``owner``, ``integrity_key`` and the fields of ``Settings``; None does not count as given.
+        arguments: ``store``, ``tenant``, ``owner``, ``integrity_key``, ``keyring`` and the fields of ``Settings``; None does not count as given.
 
     Raises:
         InvalidInput: An unknown key, or a value of the wrong type; the message names key and place.
@@ -93,7 +94,7 @@ def load_config(*, environ: dict[str, str] | None = None, directory: Path | None
 @cache
 def _kinds() -> dict[str, Any]:
     """The types of all keys; only asked for where a text has to become a value, since it costs as much as opening a store."""
-    kinds: dict[str, Any] = {"store": str, "tenant": str, "owner": str, "integrity_key": str}
+    kinds: dict[str, Any] = {"store": str, "tenant": str, "owner": str, "integrity_key": str, "keyring": str}
     return kinds | get_type_hints(Settings)
 
 

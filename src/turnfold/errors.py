@@ -168,6 +168,16 @@ class IntegrityError(TurnfoldError):
     http_status = 500
 
 
+class KeyUnavailable(TurnfoldError):
+    """A key of encrypted content is not in the keyring: forgotten, lost, or it is another keyring; ``details`` has ``kid`` and ``seq``."""
+
+    code = "key_unavailable"
+    fault = "caller"
+    exit_status = 12
+    http_status = 410
+    default_hint = "check TURNFOLD_KEYRING; a forgotten key cannot be brought back"
+
+
 class PermissionDenied(TurnfoldError):
     """A known caller without the role."""
 
@@ -249,6 +259,10 @@ class MissingExtra(TurnfoldError):
     fault = "caller"
     exit_status = 3
     http_status = 500
+
+
+class DurabilityWarning(UserWarning):
+    """A server is set to forget what it acknowledged; the message names the setting. The store then does not claim to be durable."""
 
 
 def missing_extra(extra: str, library: str) -> MissingExtra:

@@ -13,7 +13,7 @@ from turnfold.errors import TurnfoldError
 from turnfold.model import parts
 
 THEMES: Final[dict[str, str]] = {
-    "Connecting": "connect connect_async override Settings",
+    "Connecting": "connect connect_async override Settings open_keyring new_keyring",
     "Clients": "Client AsyncClient",
     "Sessions": "Session AsyncSession",
     "Messages": "user assistant system tool_call tool_result message Message Usage Window",

@@ -175,6 +175,7 @@ def configuration() -> str:
         ("tenant", "str", "default", arguments["tenant"]),
         ("owner", "str", "", arguments["owner"]),
         ("integrity_key", "str", "", arguments["integrity_key"]),
+        ("keyring", "str", "", arguments["keyring"]),
     ]
     rows = [(code(key), code(PREFIX + key.upper()), code(kind), code(default), text) for key, kind, default, text in base]
     for field in msgspec.structs.fields(Settings):

@@ -8,18 +8,17 @@ or bucket thus explains itself, and a list needs nothing beside it.
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Final
 
 import msgspec
 
-from turnfold.errors import InvalidInput, StoreCorrupt
+from turnfold.codec.residual import is_part, part_digits
+from turnfold.errors import StoreCorrupt
 from turnfold.model.artifact import ArtifactName
 from turnfold.model.session import SessionKey
 
 HEADER_BYTES_MAX: Final = 16 * 1024
 """The first line: tenant, session id and hash, as JSON."""
-_reference = re.compile(r"sha256:([0-9a-f]{64})")
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(ArtifactName)
 
@@ -45,10 +44,7 @@ def hex_of(ref: str) -> str:
     Raises:
         InvalidInput: It is none.
     """
-    found = _reference.fullmatch(ref)
-    if found is None:
-        raise InvalidInput(f"{ref!r} is no part reference", hint="sha256: and 64 hexadecimal digits")
-    return found[1]
+    return part_digits(ref)
 
 
 def pack(name: ArtifactName, content: bytes) -> bytes:
@@ -63,7 +59,7 @@ def unpack(name: ArtifactName, data: bytes) -> bytes:
         StoreCorrupt: They are not what the name says.
     """
     header, _, content = data.partition(b"\n")
-    if name_of(header) != name or hashlib.sha256(content).hexdigest() != hex_of(name.ref):
+    if name_of(header) != name or not is_part(name.ref, content):
         raise StoreCorrupt(
             f"the artifact {name.ref} of session {name.session_id!r} is damaged: its content is another",
             hint="put the file back from a backup",

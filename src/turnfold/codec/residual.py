@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from turnfold.errors import IntegrityError
+from turnfold.errors import IntegrityError, InvalidInput
 from turnfold.limits import INLINE_PART_BYTES_MAX
 
 CUT_CHARS_MIN = 24
@@ -45,6 +45,28 @@ DATA_URL_HEAD_BYTES_MAX = 200
 def part_ref(content: bytes) -> str:
     """Return the name of an out-of-line part."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+KEYED = "keyed:"
+"""How the name of a sealed part begins: it comes from a key and says nothing of the content (``codec.cipher``)."""
+_part_name = re.compile("(?:sha256|keyed):([0-9a-f]{64})")
+
+
+def part_digits(ref: str) -> str:
+    """Return the 64 hexadecimal digits of the name of a part.
+
+    Raises:
+        InvalidInput: It is no such name.
+    """
+    found = _part_name.fullmatch(ref)
+    if found is None:
+        raise InvalidInput(f"{ref!r} is no part reference", hint="sha256: and 64 hexadecimal digits")
+    return found[1]
+
+
+def is_part(ref: str, content: bytes) -> bool:
+    """Whether the content is what the name of a part says; a keyed name says nothing, whoever sealed the part sees whether it is whole."""
+    return ref.startswith(KEYED) or part_ref(content) == ref
 
 
 def whole(line: bytes) -> bytes:

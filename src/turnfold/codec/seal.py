@@ -5,6 +5,8 @@ An event's digest is SHA-256 (HMAC-SHA-256 with a key) over a format tag and, le
 covered by seals: a seal's root commits to its predecessor's root and to the leaf of every event since, where a leaf is the SHA-256 of
 (seq, branch, recorded_at, digest). Without a key this finds corruption, not an attacker, and the tail after the last seal is covered by its
 digests alone.
+
+Beside ciphertext (``codec.cipher``) an event keeps the digest of its plaintext, whose salt is encrypted with it.
 """
 
 from __future__ import annotations
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
 _FORMAT = b"turnfold/event/1\0"
 _LEAF = b"turnfold/leaf/1\0"
 _SEAL = b"turnfold/seal/1\0"
+_FINGERPRINT = b"turnfold/fingerprint/1\0"
 _lengths = Struct(">QQQQQ").pack
 _leaf_head = Struct(">QqI").pack
 _encode = msgspec.json.Encoder().encode
 DIGEST_BYTES = 32
+FINGERPRINT_BYTES = 32
+"""Twice as long as a salt."""
 
 
 def _first_sha256(body: bytes) -> _Hash:
@@ -50,8 +55,22 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
         salt: Use this salt instead of the event's own (to compare with a stored twin).
         key: HMAC key, or None for a plain digest.
     """
-    if salt is None:
-        salt = event.salt
+    body = _body(event, event.salt if salt is None else salt)
+    if key is None:
+        return _sha256(body).digest()
+    from hmac import digest
+
+    return digest(key, body, "sha256")
+
+
+def content_fingerprint(event: Event, key: bytes) -> bytes:
+    """Return the HMAC of an event without its salt: ``FINGERPRINT_BYTES`` that stand in place of the salt of an encrypted event."""
+    from hmac import digest
+
+    return digest(key, _FINGERPRINT + _body(event, b""), "sha256")
+
+
+def _body(event: Event, salt: bytes) -> bytes:
     usage = event.usage
     envelope = _encode(
         (
@@ -79,16 +98,16 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
     meta = event.meta_raw or b""
     source = event.source or b""
     lengths = _lengths(len(envelope), len(salt), len(data), len(meta), len(source))
-    body = b"".join((_FORMAT, lengths, envelope, salt, data, meta, source))
-    if key is None:
-        return _sha256(body).digest()
-    from hmac import digest
-
-    return digest(key, body, "sha256")
+    return b"".join((_FORMAT, lengths, envelope, salt, data, meta, source))
 
 
 def same_content(incoming: Event, *, salt: bytes, digest: bytes, key: bytes | None = None) -> bool:
-    """Whether an incoming event is the stored one with that salt and digest (its id equal): a repeat prepared anew has another salt."""
+    """Whether an incoming event is the stored one with that salt and digest (its id equal): a repeat prepared anew has another salt.
+
+    An encrypted event has a keyed fingerprint in place of its salt, which is the same each time the same content is sealed.
+    """
+    if len(salt) == FINGERPRINT_BYTES:
+        return incoming.salt == salt
     return incoming.digest == digest or event_digest(incoming, salt, key) == digest
 
 

@@ -139,7 +139,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         lifecycle: The commit is a lifecycle step, guarded by ``change.status`` instead of by "must be active".
         limits: Checked last.
         runs: Rows replaced by id.
-        parts: Out-of-line payloads by ``sha256:<hex>``, stored once per session.
+        parts: Out-of-line payloads by ``sha256:<hex>``, stored once per session; ``keyed:<hex>`` where a wrapper hides the hash.
         redacts: Payloads to erase.
         prune: Ranges to replace by a range tombstone.
         also: Commits to other logs in the same transaction (shared state scopes); they have no ``also`` of their own.

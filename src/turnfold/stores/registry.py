@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnfold.errors import InvalidInput
 from turnfold.ports.store import Store
 
+if TYPE_CHECKING:
+    from turnfold.ports.keyring import Keyring
+
 Options = dict[str, str]
+ENCRYPTED = "encrypted+"
+_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 
 
-def open_store(url: str, *, integrity_key: bytes | None = None) -> Store:
+def open_store(url: str, *, integrity_key: bytes | None = None, keyring: Callable[[str | None], Keyring] | None = None) -> Store:
     """Open the store that a URL names.
+
+    Args:
+        url: ``encrypted+`` before any other one encrypts it.
+        integrity_key: HMAC key of the digests that clients write.
+        keyring: Gives the keyring of an encrypted store; its argument is what the URL's option ``keyring`` names.
 
     Raises:
         InvalidInput: No store has that scheme, or it does not take an option.
     """
+    if url.startswith(ENCRYPTED):
+        return _encrypted(url, integrity_key, keyring)
     scheme, separator, _ = url.partition(":")
     if not separator:
         raise InvalidInput(f"{url!r} is no store URL", hint="for example sqlite:///agent.db")
@@ -80,6 +92,18 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
+def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.postgres import PostgresStore
+
+    return PostgresStore(url, integrity_key=integrity_key)
+
+
+def _redis(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.redis import RedisStore
+
+    return RedisStore(url, integrity_key=integrity_key)
+
+
 def _composite(url: str, *, integrity_key: bytes | None) -> Store:
     from urllib.parse import parse_qs, urlsplit
 
@@ -92,6 +116,8 @@ def _composite(url: str, *, integrity_key: bytes | None) -> Store:
             "a composite store takes sessions=URL and artifacts=URL, each percent-encoded",
             hint="composite:?sessions=sqlite%3A%2F%2F%2Fagent.db&artifacts=files%3A%2F%2F%2Fartifacts",
         )
+    if options["sessions"][0].startswith(ENCRYPTED):
+        raise InvalidInput("the artifacts of this composite store would not be encrypted", hint="encrypted+composite:?sessions=…")
     artifacts = open_artifacts(options["artifacts"][0])
     try:
         return CompositeStore(open_store(options["sessions"][0], integrity_key=integrity_key), artifacts)
@@ -100,7 +126,48 @@ def _composite(url: str, *, integrity_key: bytes | None) -> Store:
         raise
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"composite": _composite, "memory": _memory, "sqlite": _sqlite, "files": _files}
+def _encrypted(url: str, integrity_key: bytes | None, keyring: Callable[[str | None], Keyring] | None) -> Store:
+    from turnfold.stores.encrypted import EncryptedStore
+
+    inner, own = _own_options(url.removeprefix(ENCRYPTED), ("search", "keyring"))
+    if keyring is None:
+        raise InvalidInput(f"{ENCRYPTED} needs a keyring", hint="connect(…, keyring=…) or TURNFOLD_KEYRING; turnfold keys new makes one")
+    keys = keyring(own.get("keyring"))
+    try:
+        store = open_store(inner, integrity_key=integrity_key)
+    except BaseException:
+        keys.close()
+        raise
+    try:
+        return EncryptedStore(store, keys, search=own.get("search", "off"))
+    except BaseException:
+        store.close()
+        keys.close()
+        raise
+
+
+def _own_options(url: str, names: tuple[str, ...]) -> tuple[str, Options]:
+    """Take options out of a URL; the rest stays as it was written."""
+    base, mark, query = url.partition("?")
+    if not mark:
+        return url, {}
+    from urllib.parse import unquote_plus
+
+    parts = [part.partition("=") for part in query.split("&")]
+    own = {name: unquote_plus(value) for name, _, value in parts if name in names}
+    rest = "&".join(name + equals + value for name, equals, value in parts if name not in names)
+    return (f"{base}?{rest}" if rest else base), own
+
+
+_BUILT_IN: dict[str, Callable[..., Store]] = {
+    "composite": _composite,
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "files": _files,
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    **dict.fromkeys(_REDIS_SCHEMES, _redis),
+}
 
 
 def built_in_schemes() -> frozenset[str]:

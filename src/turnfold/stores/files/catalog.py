@@ -23,8 +23,9 @@ from turnfold.core.lifecycle import OPEN
 from turnfold.errors import StoreCorrupt
 from turnfold.model.query import SearchQuery, SessionQuery
 from turnfold.model.session import SessionInfo, SessionKey
+from turnfold.stores._disk import as_turnfold_error, try_lock, write_atomically
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, as_turnfold_error, try_lock, write_atomically
+from turnfold.stores.files.disk import OpenFile
 from turnfold.stores.files.replay import ReadableLog
 from turnfold.stores.files.snapshots import FileSign, sign_of, unwrap, wrap
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from turnfold.model.session import SessionKey
+from turnfold.stores._disk import as_turnfold_error, take_lock, unlock, write_all, write_atomically
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, as_turnfold_error, read_range, take_lock, unlock, write_all, write_atomically
+from turnfold.stores.files.disk import OpenFile, read_range
 from turnfold.stores.files.lines import split_lines
 
 OLD_LINES_MAX = 1_000

@@ -29,7 +29,7 @@ import msgspec
 
 from turnfold.errors import InvalidInput, NotSupported, SchemaTooNew, StoreCorrupt, TurnfoldError
 from turnfold.model.session import SessionKey
-from turnfold.stores.files.disk import as_turnfold_error, sync_directory, write_atomically
+from turnfold.stores._disk import as_turnfold_error, sync_directory, write_atomically
 
 FORMAT = "turnfold-files"
 VERSION = 1

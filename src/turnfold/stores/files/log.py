@@ -18,8 +18,9 @@ import msgspec
 from turnfold.errors import StoreUnavailable
 from turnfold.limits import SEGMENT_BYTES_MAX
 from turnfold.model.session import SessionKey
+from turnfold.stores._disk import sync_directory, take_lock, unlock, write_all, write_atomically
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, read_range, sync_directory, take_lock, unlock, write_all, write_atomically
+from turnfold.stores.files.disk import OpenFile, read_range
 from turnfold.stores.files.lines import BadLine, Line, decode_line, encode_line, row_places
 from turnfold.stores.files.parts import PartFolder
 from turnfold.stores.files.replay import Grave, ReadableLog
@@ -227,7 +228,7 @@ class SessionLog(ReadableLog):
         self.parts.keep(state.parts)
         self._sweep()
         with self._without_rows():
-            for number in sorted(self._unerased):
+            for number in sorted(set(self._unerased.values())):
                 segment = self._segment(number)
                 size = self._end if number == self._number else os.fstat(segment.fd).st_size
                 write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)

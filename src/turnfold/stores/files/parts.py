@@ -1,17 +1,14 @@
-"""Out-of-line payloads of one session: files named by the SHA-256 of their content."""
+"""Out-of-line payloads of one session: files named by the digits of their references."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from turnfold.errors import InvalidInput, NotFound, StoreCorrupt
-from turnfold.stores.files.disk import sync_directory, write_atomically
-
-_reference = re.compile(r"sha256:([0-9a-f]{64})")
+from turnfold.codec.residual import is_part, part_digits
+from turnfold.errors import NotFound, StoreCorrupt
+from turnfold.stores._disk import sync_directory, write_atomically
 
 
 class PartFolder:
@@ -45,7 +42,7 @@ class PartFolder:
             content = path.read_bytes()
         except FileNotFoundError as error:
             raise NotFound(f"there is no part {ref}", ref=ref) from error
-        if hashlib.sha256(content).hexdigest() != path.name:
+        if not is_part(ref, content):
             raise StoreCorrupt(f"{path} is damaged: its content has another hash", path=str(path), ref=ref)
         return content
 
@@ -66,7 +63,4 @@ class PartFolder:
             shutil.rmtree(self._folder)
 
     def _path(self, ref: str) -> Path:
-        found = _reference.fullmatch(ref)
-        if found is None:
-            raise InvalidInput(f"{ref!r} is no part reference", hint="sha256: and 64 hexadecimal digits")
-        return self._folder / found[1]
+        return self._folder / part_digits(ref)

@@ -22,8 +22,9 @@ from turnfold.errors import StoreCorrupt, StoreUnavailable
 from turnfold.limits import MIB
 from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
+from turnfold.stores._disk import as_turnfold_error, try_lock, write_atomically
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, as_turnfold_error, open_log_file, read_range, try_lock, write_atomically
+from turnfold.stores.files.disk import OpenFile, open_log_file, read_range
 from turnfold.stores.files.lines import BadLine, Line, decode_line, row_places, settled_mark, torn_only
 from turnfold.stores.files.rows import decode_event, decode_id
 from turnfold.stores.files.snapshots import (
@@ -90,7 +91,7 @@ class ReadableLog:
         self._grave = Grave()
         self._spent: list[int] = []
         self._signs: dict[int, FileSign] = {}
-        self._unerased: set[int] = set()
+        self._unerased: dict[int, int] = {}  # the segment of each event that a file still holds
         self._unwritten: dict[int, bytes] = {}
         self._line_count = 0
         self._unsettled: set[str] = set()
@@ -281,12 +282,14 @@ class ReadableLog:
         for item in line.prune:
             for seq in range(item.first_seq, min(item.last_seq, state.last_seq) + 1):
                 if not state.is_pruned(seq):
-                    self._unerased.add(state.segment_of(seq))
+                    self._unerased[seq] = state.segment_of(seq)
         for redact in line.redacts:
             if redact.seq <= state.last_seq and not state.is_pruned(redact.seq):
                 event = self._row(state, redact.seq)
-                if event != tombstone_event(event, redact):
-                    self._unerased.add(state.segment_of(redact.seq))
+                if event == tombstone_event(event, redact):
+                    self._unerased.pop(redact.seq, None)
+                elif not event.redacted or redact.seq in state.tombstones:  # else the file has a later tombstone of this event already
+                    self._unerased[redact.seq] = state.segment_of(redact.seq)
 
     def _row(self, state: LogState, seq: int) -> Event:
         """The event as its file has it, whatever the log says of it since."""

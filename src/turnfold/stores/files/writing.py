@@ -25,7 +25,8 @@ from turnfold.model.commit import Commit, Committed
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Clock
 from turnfold.stores._combiner import Combiner
-from turnfold.stores.files.disk import OpenFile, as_turnfold_error, take_lock, unlock
+from turnfold.stores._disk import as_turnfold_error, take_lock, unlock
+from turnfold.stores.files.disk import OpenFile
 from turnfold.stores.files.layout import relative_path
 from turnfold.stores.files.lines import Line, WhenRow, encode_line
 from turnfold.stores.files.log import SessionLog, Written

@@ -20,6 +20,7 @@ import msgspec
 from turnfold.core.search import APART_BUCKET, PHRASE_BUCKET, index_rows
 from turnfold.model.query import IndexRow, SearchQuery, SearchRow
 from turnfold.stores.sql.rows import decode_extra, events_of
+from turnfold.stores.sqlite.blocks import fill
 from turnfold.stores.sqlite.live import Live
 from turnfold.stores.sqlite.rows import EVENT_COLUMNS
 
@@ -101,6 +102,7 @@ def _terms_again(cursor: sqlite3.Cursor, pos: int, proof: bytes) -> str | None:
     if not proof.startswith(_CHECKSUM):
         return zlib.decompress(proof).decode()
     found = cursor.execute(f"SELECT {EVENT_COLUMNS}, NULL FROM event e WHERE pos = ?", (pos,)).fetchall()
+    fill(cursor, pos >> 32, found, None, with_source=False)
     for row in index_rows(events_of(found)):
         if _checksum(row.terms.encode()) == proof:
             return row.terms

@@ -97,6 +97,17 @@ class RedactionCases(ContractBase):
         self.write(self._redaction(once))
         assert self.log(self.key())[2] == once
 
+    def test_again_with_another_tombstone(self) -> None:
+        """The last one stays, whatever the ones before were."""
+        stored = self._with_secret()
+        commit = self._redaction(stored)
+        for tombstone in (b'{"role":"user","n":1}', b'{"role":"user","n":2}', b'{"role":"user","n":1}', b'{"role":"user","n":3}'):
+            again = build.commit(commit.key, NewEvent(type="redaction", data=commit.events[0].data_raw), lifecycle=True)
+            redact = build.replace(commit.redacts[0], tombstone=tombstone)
+            self.write(build.replace(again, redacts=(redact,)))
+            assert self.log(self.key())[2].data_raw == tombstone
+        self.append(self.key(), "goes on")
+
     def test_several_at_once(self) -> None:
         key = self.create()
         events = self.fill(key, 5)

@@ -143,6 +143,15 @@ class PartCases(ContractBase):
         assert self.store.read_part(key, ref) == content
         assert self.store.read_part(key, part_ref(b"")) == b""
 
+    def test_keyed_name(self) -> None:
+        """What an encrypting wrapper gives: a name of the same length that is not the hash of the content."""
+        key = self.create()
+        ref = "keyed:" + "0f" * 32
+        self.append(key, "a", parts=((ref, b"sealed \x00\xff"),))
+        assert self.store.read_part(key, ref) == b"sealed \x00\xff"
+        with pytest.raises(NotFound):
+            self.store.read_part(key, part_ref(b"sealed \x00\xff"))
+
     def test_missing(self) -> None:
         key = self.create()
         with pytest.raises(NotFound):
