@@ -262,7 +262,7 @@ class Batch:
             rows = index_rows(written, before + 1)
             if not self._unindexed_chars:
                 self._unindexed_from = before
-            assert self._unindexed_from == before or self._unindexed_to == before
+            assert before in {self._unindexed_from, self._unindexed_to}
             self._unindexed += rows
             self._unindexed_chars += len(written) + sum(len(row.terms) for row in rows)
             self._unindexed_to = committed.last_seq
