@@ -27,6 +27,7 @@ Before all of them: a missing session without genesis, a dead incarnation, anoth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from turnfold.limits import COMPACT_SESSIONS
@@ -65,6 +66,10 @@ A commit of which one id is remembered is compared with the whole log, however l
 """
 ENCRYPTED = "encrypted"
 """What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
+
+
+COMPACTS = "compacts"
+"""``compact`` does something, at no cost but this machine's, so that the client's maintenance thread calls it."""
 
 
 class Clock(Protocol):
@@ -210,4 +215,27 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what runs and let go of files and connections. Idempotent; later calls raise StoreClosed."""
+        ...
+
+
+@runtime_checkable
+class BackupStore(Protocol):
+    """What a store does besides whose whole content is one file: copy a moment of it while others write on."""
+
+    def backup(self, target: Path, *, replace: bool = False) -> CheckReport:
+        """Write a checked copy, which holds everything that was acknowledged before; the file appears when it is complete.
+
+        Raises:
+            AlreadyExists: There is such a file, and it is not to be replaced.
+            StoreCorrupt: The copy, and so the store, is damaged; nothing was written.
+        """
+        ...
+
+
+@runtime_checkable
+class Reclaiming(Protocol):
+    """A store that may hold room which nothing uses any more, and can give it back to the file system."""
+
+    def reclaim(self) -> None:
+        """Give freed room back. Writers wait meanwhile, of every process."""
         ...

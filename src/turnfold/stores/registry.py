@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Options = dict[str, str]
 ENCRYPTED = "encrypted+"
+_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 
 
 def open_store(url: str, *, integrity_key: bytes | None = None, keyring: Callable[[str | None], Keyring] | None = None) -> Store:
@@ -97,6 +98,18 @@ def _objects(url: str, *, integrity_key: bytes | None) -> Store:
     return S3Store(url, integrity_key=integrity_key)
 
 
+def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.postgres import PostgresStore
+
+    return PostgresStore(url, integrity_key=integrity_key)
+
+
+def _redis(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.redis import RedisStore
+
+    return RedisStore(url, integrity_key=integrity_key)
+
+
 def _composite(url: str, *, integrity_key: bytes | None) -> Store:
     from urllib.parse import parse_qs, urlsplit
 
@@ -158,6 +171,9 @@ _BUILT_IN: dict[str, Callable[..., Store]] = {
     "sqlite": _sqlite,
     "files": _files,
     **dict.fromkeys(("s3", "gs", "az"), _objects),
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    **dict.fromkeys(_REDIS_SCHEMES, _redis),
 }
 
 
