@@ -47,7 +47,7 @@ def copy_in_child(folder: Path, target: str, kill: Kill | None = None) -> Callab
     """What the child does: copy in small pieces."""
 
     def work(fd: int) -> None:
-        pieces.COPY_PIECE_EVENTS = 4
+        vars(pieces)["COPY_PIECE_EVENTS"] = 4
         source = SqliteStore(folder / "source.db")
         other = TARGETS[target](folder)
         if kill is not None:
