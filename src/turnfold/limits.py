@@ -86,6 +86,8 @@ OBJECT_SESSIONS_MAX: Final = 500
 """Sessions on object storage whose manifests a store keeps in memory."""
 OBJECT_GRACE_S: Final = 900.0
 """How long an object that nothing refers to any more stays for those who still read by an older manifest."""
+OBJECT_COLD_S: Final = 3_600.0
+"""Compaction moves the events that a manifest on object storage holds itself into a segment when none has come for so long."""
 OBJECT_RESERVATION_S: Final = 300.0
 """How long a place under an owner's session limit stays reserved for a session that is not there yet."""
 OBJECT_POLL_S: Final = 0.5
@@ -178,6 +180,9 @@ IMPORT_BATCH_EVENTS: Final = 2_000
 """Events of one commit of an import."""
 IMPORT_BATCH_BYTES: Final = 4 * MIB
 """Bytes of a file that go into one commit of an import."""
+IMPORT_INDEX_CHARS: Final = 8 * MIB
+"""Characters of terms that an import collects over its commits before it writes them into the search index: what is written at once is one
+segment there, and segments are merged."""
 LINE_BYTES_MAX: Final = 256 * MIB
 """A longer line of an imported file is kept as out-of-line pieces and reported."""
 LINE_PIECE_BYTES: Final = 4 * MIB

@@ -59,6 +59,11 @@ SEARCH_INDEX = "search_index"
 ATOMIC_ALSO = "atomic_also"
 """``Commit.also`` is one transaction; without it the other logs follow, and cannot be lost."""
 
+IDEMPOTENCY_WINDOW = "idempotency_window"
+"""Ids are remembered for the last ``IDEMPOTENCY_EVENTS`` events of a session; without it, for as long as the session lives.
+
+A commit of which one id is remembered is compared with the whole log, however long it is.
+"""
 ENCRYPTED = "encrypted"
 """What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
 

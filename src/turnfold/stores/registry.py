@@ -92,6 +92,12 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
+def _objects(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.s3 import S3Store
+
+    return S3Store(url, integrity_key=integrity_key)
+
+
 def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
     from turnfold.stores.postgres import PostgresStore
 
@@ -164,6 +170,7 @@ _BUILT_IN: dict[str, Callable[..., Store]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "files": _files,
+    **dict.fromkeys(("s3", "gs", "az"), _objects),
     "postgresql": _postgres,
     "postgres": _postgres,
     **dict.fromkeys(_REDIS_SCHEMES, _redis),
