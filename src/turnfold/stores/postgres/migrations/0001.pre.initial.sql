@@ -435,7 +435,7 @@ BEGIN
     updated_at_us = greatest(updated_at_us, v_latest),
     expires_at_us = CASE WHEN ttl_us IS NOT NULL AND v_count > 0 THEN o_now + ttl_us
       WHEN p_expires IS NOT NULL THEN nullif(p_expires, 0) ELSE expires_at_us END,
-    relisted = NOT touched OR v_latest > listed_at_us + 60000000,
+    relisted = NOT touched OR coalesce(v_latest > listed_at_us + 60000000, false),
     listed_at_us = CASE WHEN NOT touched OR v_latest > listed_at_us + 60000000 THEN greatest(updated_at_us, v_latest) ELSE listed_at_us END,
     touched = touched OR NOT p_created,
     status = coalesce(p_to, status), end_reason = CASE WHEN p_to IS NULL THEN end_reason ELSE p_end_reason END,
