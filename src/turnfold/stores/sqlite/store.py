@@ -357,6 +357,13 @@ class SqliteStore:
         with self._reading() as cursor:
             return check_database(cursor, self.path, self._durability)
 
+    def backup(self, target: Path, *, replace: bool = False) -> CheckReport:
+        """Copy this moment of the store to a file, while others write on; see ``ports.store.BackupStore``."""
+        from turnfold.stores.sqlite.backup import backup_database
+
+        self._check()
+        return backup_database(self.path, target, replace=replace)
+
     def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
         """See ``ports.store``."""
         self._check()

@@ -114,7 +114,7 @@ def advance(
         return None
     cursor.execute("INSERT OR REPLACE INTO follower_seq(sn, name, seq) VALUES(?, ?, ?)", (live.sn, follower, to_seq))
     if follower == "search":
-        write_rows(cursor, live.sn, rows)
+        write_rows(cursor, live, rows)
     if to_seq >= live.last_seq and leave_list(cursor, follower, live.sn, last_seq=live.last_seq, clean_seq=live.clean_seq):
         live.version, live.clean_seq = live.version + 1, live.last_seq
     return live
