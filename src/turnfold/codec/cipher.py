@@ -38,12 +38,13 @@ from turnfold.errors import IntegrityError, KeyUnavailable, missing_extra
 from turnfold.limits import COMPRESS_BYTES_MIN
 from turnfold.model.event import Event
 from turnfold.model.keys import KID_CHARS, SECRET_BYTES, DataKey
+from turnfold.model.message import SEALED
 from turnfold.model.session import SessionKey
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
 KEY_BYTES = 32
-_TEXT = b'"tf1:'
+_TEXT = SEALED
 _BYTES = b"tf1"
 _KID = slice(len(_TEXT), len(_TEXT) + KID_CHARS)
 _BODY = len(_TEXT) + KID_CHARS + 1

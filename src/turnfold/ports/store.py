@@ -79,6 +79,15 @@ class Watch(Protocol):
 
 
 @runtime_checkable
+class Shredder(Protocol):
+    """What a store with the capability ``encrypted`` can do beside the others."""
+
+    def forget_key(self, key: SessionKey, *, owner: str | None = None) -> int:
+        """Destroy the keys of a session, which makes every copy of it unreadable; return how many there were."""
+        ...
+
+
+@runtime_checkable
 class Store(Protocol):
     """What every store does. All methods block and may be called from any thread; errors are TurnfoldErrors, never a driver's."""
 
