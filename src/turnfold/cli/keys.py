@@ -71,7 +71,7 @@ def new(app: App, keyring: str | None, *, shown: bool, as_json: bool) -> None:
         return
     made = new_keyring(_spec(app, keyring))
     if as_json:
-        out.json({"keyring": made.describe(), "master": made.keys()[0].kid})
+        out.json({"keyring": made.describe(), "master": made.list_keys()[0].kid})
     else:
         out.line(f"made {made.describe()}")
         if out.terminal:
@@ -86,7 +86,7 @@ def ls(app: App, *, keyring: str | None, as_json: bool) -> None:
     """List the keys: ids, whose they are, what wraps them. Never the keys themselves."""
     out = app.out(as_json=as_json)
     held = _opened(app, keyring)
-    infos = held.keys()
+    infos = held.list_keys()
     if as_json:
         out.json({"keyring": held.describe(), "can_forget": held.can_forget, "keys": [msgspec.to_builtins(info) for info in infos]})
         return
@@ -151,7 +151,7 @@ def forget(app: App, session: str, *, keyring: str | None, yes: bool, as_json: b
     key = SessionKey(load_config(tenant=app.tenant).tenant, session)
     if not held.can_forget:
         held.forget(key)  # which says why not
-    infos = held.keys()
+    infos = held.list_keys()
     if not any((info.tenant, info.session_id) == key and info.state != "forgotten" for info in infos):
         hint = "turnfold keys ls shows whose keys it has"
         raise NotFound(f"the keyring {held.describe()} has no key of session {session!r}", hint=hint, session_id=session)
