@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from turnfold.connecting import connect_async as connect_async
     from turnfold.connecting import new_keyring as new_keyring
     from turnfold.connecting import open_keyring as open_keyring
+    from turnfold.copying import backup as backup
+    from turnfold.copying import copy as copy
+    from turnfold.copying import copy_async as copy_async
     from turnfold.core.fold import payload_of as payload_of
     from turnfold.core.upcasting import upcaster as upcaster
     from turnfold.core.window import Window as Window
     from turnfold.engine._async.session import AsyncSession as AsyncSession
     from turnfold.engine._sync.session import Session as Session
     from turnfold.engine.context import override as override
+    from turnfold.engine.copying.report import CopyProblem as CopyProblem
+    from turnfold.engine.copying.report import CopyProgress as CopyProgress
+    from turnfold.engine.copying.report import CopyReport as CopyReport
     from turnfold.engine.cursor import Cursor as Cursor
     from turnfold.engine.exporter import ExportedFile as ExportedFile
     from turnfold.engine.importer import FileImport as FileImport
@@ -79,6 +85,7 @@ if TYPE_CHECKING:
     from turnfold.model.parts import ToolCallPart as ToolCallPart
     from turnfold.model.parts import ToolResultPart as ToolResultPart
     from turnfold.model.parts import UriPart as UriPart
+    from turnfold.model.query import CheckReport as CheckReport
     from turnfold.model.session import Branch as Branch
     from turnfold.model.session import Checkpoint as Checkpoint
     from turnfold.model.session import Lease as Lease
@@ -104,12 +111,14 @@ _HOMES = {
     "turnfold.client": "Client",
     "turnfold.client_async": "AsyncClient",
     "turnfold.connecting": "connect connect_async new_keyring open_keyring",
+    "turnfold.copying": "backup copy copy_async",
     "turnfold.core.fold": "payload_of",
     "turnfold.core.upcasting": "upcaster",
     "turnfold.core.window": "Window",
     "turnfold.engine._async.session": "AsyncSession",
     "turnfold.engine._sync.session": "Session",
     "turnfold.engine.context": "override",
+    "turnfold.engine.copying.report": "CopyProblem CopyProgress CopyReport",
     "turnfold.engine.cursor": "Cursor",
     "turnfold.engine.exporter": "ExportedFile",
     "turnfold.engine.importer": "FileImport ImportResult",
@@ -118,6 +127,7 @@ _HOMES = {
     "turnfold.model.event": "Event NewEvent",
     "turnfold.model.message": "Message assistant message system tool_call tool_result user",
     "turnfold.model.page": "Page",
+    "turnfold.model.query": "CheckReport",
     "turnfold.model.session": "Branch Checkpoint Lease SessionInfo",
     "turnfold.model.settings": "Settings",
     "turnfold.model.usage": "Usage",

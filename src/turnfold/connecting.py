@@ -68,6 +68,12 @@ def connect_async(
     return AsyncClient(_store(url, config, keyring), **_arguments(config), close_store=url is None or isinstance(url, str))
 
 
+def open_configured(url: str, *, integrity_key: bytes | None, keyring: str | Keyring | None) -> Store:
+    """Open the store of a URL, with the configured keyring where it needs one and none is given."""
+    config = load_config(store=url, integrity_key=integrity_key, keyring=keyring if isinstance(keyring, str) else None)
+    return _store(url, config, keyring)
+
+
 def _configure(url: Any, tenant: Any, owner: Any, integrity_key: Any, settings: dict[str, Any]) -> Config:
     store = url if isinstance(url, str) else None
     return load_config(store=store, tenant=tenant, owner=owner, integrity_key=integrity_key, **settings)

@@ -261,6 +261,10 @@ class MissingExtra(TurnfoldError):
     http_status = 500
 
 
+class DurabilityWarning(UserWarning):
+    """A server is set to forget what it acknowledged; the message names the setting. The store then does not claim to be durable."""
+
+
 def missing_extra(extra: str, library: str) -> MissingExtra:
     """Return the error for an optional library that is not installed."""
     return MissingExtra(f"{library} is not installed", hint=f"pip install 'turnfold[{extra}]'", extra=extra, library=library)

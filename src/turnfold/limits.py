@@ -37,6 +37,20 @@ SEGMENT_BYTES_MAX: Final = 16 * MIB
 OPEN_LOGS_MAX: Final = 200
 """Logs that a process keeps open (two file handles each); the least recently used are let go."""
 
+# ---- Redis store -------------------------------------------------------------------------------------------------------------------
+REDIS_WAIT_S_MAX: Final = 20.0
+"""How long an operation waits for a Redis that does not answer or is starting, before it fails; ``?wait_s=`` sets another."""
+REDIS_ANSWER_S_MAX: Final = 15.0
+"""How long a Redis may take to answer one request; ``?answer_s=`` sets another."""
+REDIS_ATTEMPTS_MAX: Final = 200
+"""How often a rare kind of commit begins again because others wrote to the session meanwhile."""
+REDIS_CLAIM_S: Final = 30
+"""How long a commit may rely on the list entries and reservations that it wrote before."""
+REDIS_LIST_GRAIN_S: Final = 5
+"""How far a session's place in the lists may lag behind its last event; reads make up for it."""
+REDIS_MARK_GRAIN_S: Final = 60
+"""For how long a session that was marked as changing may go on changing without being marked anew."""
+
 # ---- encryption ----------------------------------------------------------------------------------------------------------------------
 COMPRESS_BYTES_MIN: Final = 4 * KIB
 """Payloads, lines and parts from this size on are deflated before they are encrypted: smaller ones would cost an append 3 to 18 µs."""
@@ -72,6 +86,8 @@ OBJECT_SESSIONS_MAX: Final = 500
 """Sessions on object storage whose manifests a store keeps in memory."""
 OBJECT_GRACE_S: Final = 900.0
 """How long an object that nothing refers to any more stays for those who still read by an older manifest."""
+OBJECT_COLD_S: Final = 3_600.0
+"""Compaction moves the events that a manifest on object storage holds itself into a segment when none has come for so long."""
 OBJECT_RESERVATION_S: Final = 300.0
 """How long a place under an owner's session limit stays reserved for a session that is not there yet."""
 OBJECT_POLL_S: Final = 0.5
@@ -99,6 +115,20 @@ READ_CHUNK_EVENTS: Final = 1_000
 READ_CHUNK_BYTES: Final = 4 * MIB
 """Payload and kept-line bytes that such a read aims to hold at a time."""
 
+# ---- copies --------------------------------------------------------------------------------------------------------------------------
+COPY_PIECE_EVENTS: Final = 2_000
+"""Events that a copy holds and commits at a time."""
+COPY_PIECE_BYTES: Final = 8 * MIB
+"""Bytes of events and parts that a copy holds and commits at a time; one more event may come on top."""
+COPY_ATTEMPTS_MAX: Final = 20
+"""How often a copy begins a session anew because it changed meanwhile."""
+COPY_SESSIONS_MAX: Final = 10_000_000
+"""Sessions of one copy."""
+COPY_RUNS_MAX: Final = 1_000_000
+"""Runs of one session in a copy."""
+COPY_PROBLEMS_MAX: Final = 1_000
+"""Problems of a copy that are listed one by one; more are only counted."""
+
 # ---- waiting -------------------------------------------------------------------------------------------------------------------------
 FOLLOW_WAIT_S_MAX: Final = 3_600.0
 """How long a follower may ask to wait for the next event; None waits as long as the session lives."""
@@ -122,6 +152,24 @@ LEASE_TTL_S_MAX: Final = 3_600.0
 """How long a lease lasts at most without being renewed."""
 COMPACT_SESSIONS: Final = 100
 """Sessions that one step of ``compact`` rewrites at most."""
+COMPACT_IDLE_S: Final = 86_400.0
+"""A session without an event for so long is cold as a whole."""
+COMPACT_QUIET_S: Final = 60.0
+"""A session that was written in that time is not compacted at all."""
+COMPACT_TAIL_EVENTS: Final = 1_024
+"""The last events of a session that is not idle stay as they are; of those before, what seals cover is cold."""
+COMPACT_EVERY_S: Final = 60.0
+"""How long the background waits between two looks for what is cold."""
+COMPACT_STEP_S: Final = 0.2
+"""How long one step of ``compact`` goes on with its sessions."""
+BLOCK_BYTES: Final = 64 * KIB
+"""Content of one block of cold events, before it is compressed; one event may be more."""
+BLOCK_EVENTS_MAX: Final = 256
+"""Events of one block."""
+BLOCK_RATIO_MAX: Final = 0.9
+"""A block, part or file that would shrink less than to this (encrypted ones) stays as it is."""
+BLOCKS_CACHED_MAX: Final = 16
+"""Decompressed blocks that a store keeps for its next reads, none of them larger than ``BLOCK_BYTES`` fourfold."""
 ORPHAN_AGE_S: Final = 3_600.0
 """An artifact that no session names is swept once it is older: until then a commit that names it may be on its way."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000
@@ -132,6 +180,9 @@ IMPORT_BATCH_EVENTS: Final = 2_000
 """Events of one commit of an import."""
 IMPORT_BATCH_BYTES: Final = 4 * MIB
 """Bytes of a file that go into one commit of an import."""
+IMPORT_INDEX_CHARS: Final = 8 * MIB
+"""Characters of terms that an import collects over its commits before it writes them into the search index: what is written at once is one
+segment there, and segments are merged."""
 LINE_BYTES_MAX: Final = 256 * MIB
 """A longer line of an imported file is kept as out-of-line pieces and reported."""
 LINE_PIECE_BYTES: Final = 4 * MIB
@@ -142,3 +193,19 @@ IMPORT_PROBLEMS_MAX: Final = 1_000
 """Problems of one file that are listed one by one; more are only counted."""
 IMPORT_RETRIES_MAX: Final = 32
 """How often an import begins again at its cursor because somebody else wrote to the session meanwhile."""
+
+# ---- PostgreSQL store --------------------------------------------------------------------------------------------------------------------
+POSTGRES_CONNECTIONS_MAX: Final = 8
+"""Connections of one store beside the writer's and the listener's; who needs one more waits."""
+POSTGRES_CONNECT_S: Final = 10
+"""How long a connection may take to be made."""
+POSTGRES_STATEMENT_S: Final = 30.0
+"""How long the server works on one statement at most."""
+POSTGRES_ANSWER_S: Final = 10.0
+"""How much longer a client waits for the answer, before it takes the connection for dead."""
+POSTGRES_RECONNECT_S: Final = 15.0
+"""How long a commit whose connection broke waits for the server to come back, before it says that it may or may not be written."""
+POSTGRES_GROUP_MAX: Final = 128
+"""Commits that go to the server together, in one transaction and one round trip."""
+POSTGRES_WATCH_S: Final = 60.0
+"""How long a session counts as watched after a hub said so; it says so again three times as often."""

@@ -10,11 +10,13 @@ Credentials come from the environment or from the machine's role, never from a U
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
 from turnfold.errors import InvalidInput, NotSupported, StoreUnavailable, TurnfoldError, missing_extra
@@ -127,7 +129,7 @@ class Bucket:
         self.location = location
         self._base = f"{location.prefix}/" if location.prefix else ""
         self._pid = os.getpid()
-        self._client = _client(location)
+        self._client = _client(location.scheme, location.bucket, tuple(sorted(location.options.items())), _identity())
 
     @property
     def name(self) -> str:
@@ -206,6 +208,19 @@ class Bucket:
         if current != (None if expected is None else expected.e_tag):
             return found
         raise unanswered or UnansweredError(f"{self.name} refuses a condition that holds")  # try again: nothing has changed
+
+    def refuses(self, key: str, body: bytes, *, expected: Tag | None) -> bool:
+        """Whether the server refuses a write whose condition does not hold; if it does not, the body stands there now."""
+        mode: Mode = "create" if expected is None else {"e_tag": expected.e_tag or ""}
+
+        def attempt() -> bool:
+            try:
+                self._put(key, body, mode)
+            except ConditionError:
+                return True
+            return False
+
+        return self._repeated(attempt)
 
     def _put(self, key: str, body: bytes, mode: Mode) -> Tag:
         try:
@@ -321,12 +336,20 @@ def pause(attempt: int, longest_s: float, first_s: float = _BACKOFF_S) -> None:
     time.sleep(random.uniform(0, min(longest_s, first_s * 2**attempt)))  # noqa: S311 - spreads retries, guards nothing
 
 
-def _client(location: Location) -> ObjectStore:
+def _identity() -> str:
+    """What the environment says of credentials and regions, unreadably: a change of it takes a new client."""
+    said = sorted((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "GOOGLE_", "AZURE_")))
+    return hashlib.sha256(repr((os.getpid(), said)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _client(scheme: str, bucket: str, given: tuple[tuple[str, str], ...], _who: str) -> ObjectStore:
+    """Make a client of a bucket, which all who name it alike share: making one takes 20 ms, and each has connections of its own."""
     try:
         from obstore import store as stores
     except ImportError as error:
         raise missing_extra("s3", "obstore") from error
-    options = location.options
+    options = dict(given)
     anonymous = options.get("anonymous", "").lower() in {"true", "1", "yes"}
     common: dict[str, Any] = {
         "client_options": {
@@ -340,25 +363,25 @@ def _client(location: Location) -> ObjectStore:
         common["skip_signature"] = True
     endpoint = options.get("endpoint")
     try:
-        if location.scheme == "s3":
+        if scheme == "s3":
             if endpoint:
                 common["endpoint"] = endpoint
             region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
             virtual = options.get("virtual_hosted", "").lower() in {"true", "1", "yes"}
-            return stores.S3Store(location.bucket, region=region, virtual_hosted_style_request=virtual, **common, **_profile(options))
-        if location.scheme == "gs":
+            return stores.S3Store(bucket, region=region, virtual_hosted_style_request=virtual, **common, **_profile(options))
+        if scheme == "gs":
             if endpoint:
                 common["base_url"] = endpoint
-            return stores.GCSStore(location.bucket, **common)
+            return stores.GCSStore(bucket, **common)
         if endpoint:
             common["endpoint"] = endpoint
         if "account" in options:
             common["account_name"] = options["account"]
-        return stores.AzureStore(location.bucket, **common)
+        return stores.AzureStore(bucket, **common)
     except (ValueError, TypeError) as error:
-        raise InvalidInput(f"{location.url} cannot be opened: {error}") from error
+        raise InvalidInput(f"{scheme}://{bucket} cannot be opened: {error}") from error
     except Exception as error:
-        raise InvalidInput(f"{location.url} cannot be opened ({type(error).__name__})", hint=_CREDENTIALS_HINT) from error
+        raise InvalidInput(f"{scheme}://{bucket} cannot be opened ({type(error).__name__})", hint=_CREDENTIALS_HINT) from error
 
 
 def _profile(options: dict[str, str]) -> dict[str, Any]:

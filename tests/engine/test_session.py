@@ -474,3 +474,18 @@ def test_redaction_reaches_the_second_records_of_an_imported_message(client: tf.
             assert words not in str(session.info().to_dict())
             assert all(words not in bytes(entry.value or b"").decode() for entry in session.head().entries)
         assert client.import_files(sample).outcomes() == {"unchanged": 3}
+
+
+def test_names_that_nobody_gave_never_clash(client: tf.Client) -> None:
+    session = client.open("s")
+    session.append(tf.user("one"))
+    taken = session.fork(f"branch-{session.info().last_seq + 2}")
+    assert session.fork().branch != taken.branch
+    assert session.checkpoint(f"checkpoint-{session.info().last_seq + 1}").name != session.checkpoint().name
+    session.fork(f"restore-{session.info().last_seq + 2}")
+    session.restore(2)
+    assert len(session.branches()) == 5
+    with pytest.raises(tf.AlreadyExists):
+        session.fork(taken.branch)
+    with pytest.raises(tf.AlreadyExists):
+        session.checkpoint(session.checkpoints()[0].name)

@@ -17,7 +17,9 @@ FOLDER = Path(schema.__file__).parent / "migrations"
 CHECKSUMS = {
     "0001.pre.initial": "d3f991d00120dfa04dd7d00feecfbc286961aff819f23f455f46b3a07be94f41",
     "0002.pre.migration": "ca5956293e136e4e0a044b63e501cc5bd2b704792e1d9616c8b1ee785918da56",
-    "0003.post.search_segments": "f1d3d4c28510a5524cc8842b872fdd773cb6d5ff8a2bd7e4248b7bf330198251",
+    "0003.post.search_segments": "60aa9c3e890d31524ee95c6ba30a91058c837180679ded4a26d7ed018c367a9a",
+    "0004.pre.block": "3309e1c53f0fa89b6c0b2cd9efd1ae2dbbbea4f72b984cedafab2d33602fd7cf",
+    "0005.post.compact": "605db48df2e83ed910cbebd1a1ddba919f8e0aaab63ca9744bb6400875f1cc50",
 }
 
 

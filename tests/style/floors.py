@@ -20,7 +20,7 @@ FLOORS: dict[str, frozenset[str]] = {
     "F3": frozenset({"ports"}),
     "F4": frozenset({"stores", "artifacts", "providers", "workspace", "sinks"}),
     "F5": frozenset({"engine"}),
-    "F6": frozenset({"client_async", "client", "connecting", "config", ROOT_NAME}),
+    "F6": frozenset({"client_async", "client", "connecting", "copying", "config", ROOT_NAME}),
     "F7": frozenset({"cli", "server", "integrations", "otel", "testing", "__main__"}),
 }
 MAY_IMPORT: dict[str, frozenset[str]] = {

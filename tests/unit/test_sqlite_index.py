@@ -10,6 +10,7 @@ import pytest
 from turnfold.core.redaction import redact_of
 from turnfold.core.search import index_rows
 from turnfold.model.event import Event, NewEvent
+from turnfold.model.message import user
 from turnfold.model.query import EventQuery, IndexRow, SearchQuery
 from turnfold.model.session import SessionKey
 from turnfold.stores.sqlite import SqliteStore
@@ -112,3 +113,16 @@ def test_pruned_events_leave_nothing(store: SqliteStore) -> None:
     pruned = events[1:3]
     store.commit(build.commit(KEY, prune=(build.range_of(pruned),), lifecycle=True, change=build.without_counts(pruned)))
     assert in_index(store) == {4: ["a", "secret", "again"]}
+
+
+def test_what_was_pruned_or_redacted_meanwhile_is_left_out(store: SqliteStore) -> None:
+    hidden = NewEvent(type="message", data=user("for some"), visible_to=("ann",))
+    store.commit(build.commit(KEY, hidden))
+    events = events_of(store)
+    rows = index_rows(events)
+    pruned = events[1:2]
+    store.commit(build.commit(KEY, prune=(build.range_of(pruned),), lifecycle=True, change=build.without_counts(pruned)))
+    redaction = NewEvent(type="redaction", data={"targets": [{"seq": 3, "digest": events[2].digest.hex()}]})
+    store.commit(build.commit(KEY, redaction, redacts=(redact_of(events[2]),), lifecycle=True))
+    index(store, rows)
+    assert in_index(store) == {4: ["a", "secret", "again"], 5: ["for", "some"]}

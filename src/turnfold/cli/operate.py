@@ -1,4 +1,4 @@
-"""``verify``, ``store``, ``config``: is what is stored what was written, where is it, and why there."""
+"""``verify``, ``config``: is what is stored what was written, and why is it where it is."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from turnfold.cli.app import App, Command, Group, command, json_option, pass_app
+from turnfold.cli.app import App, command, json_option
 from turnfold.cli.out import Column, Out, note, progress
 from turnfold.cli.resolve import session_id, short_ids
 from turnfold.cli.sessions import walk
-from turnfold.cli.store_upkeep import store_compact, store_migrate
 from turnfold.cli.words import count, public_url
-from turnfold.errors import IntegrityError, KeyUnavailable, StoreCorrupt
+from turnfold.errors import IntegrityError, KeyUnavailable
 
 if TYPE_CHECKING:
     from turnfold.client import Client
@@ -80,57 +79,6 @@ def _row(one: dict[str, Any]) -> list[object]:
     if "unreadable" in one:
         return ["", "", "", "", f"not looked at: {one['unreadable']}"]
     return [one["event_count"], one["redacted_count"], one["pruned_count"], one["sealed_through"], "ok"]
-
-
-@click.group("store", cls=Group)
-def store() -> None:
-    """Look at the store itself."""
-
-
-@store.command("info", cls=Command)
-@json_option()
-@pass_app
-def store_info(app: App, *, as_json: bool) -> None:
-    """Show where the store is, what it can do and how big it is."""
-    out = app.out(as_json=as_json)
-    with app.client() as client:
-        facts: dict[str, Any] = {
-            "url": public_url(client.store.url),
-            "capabilities": sorted(client.store.capabilities),
-            **client.store.check().facts,
-        }
-        facts |= {"tenant": client.tenant, "owner": client.owner}
-    if as_json:
-        out.json(facts)
-    else:
-        out.pairs((name, ", ".join(value) if isinstance(value, list) else value) for name, value in facts.items())
-
-
-@store.command("check", cls=Command)
-@json_option()
-@pass_app
-def store_check(app: App, *, as_json: bool) -> None:
-    """Look for damage that the store can see by itself.
-
-    `turnfold verify --all` checks the content too. The exit status is 8 when something is wrong.
-    """
-    out = app.out(as_json=as_json)
-    with app.client() as client:
-        report = client.store.check()
-        url = public_url(client.store.url)
-    if as_json:
-        out.json({"url": url, "ok": not report.problems, "problems": list(report.problems), "facts": report.facts})
-    else:
-        for problem in report.problems:
-            out.line(problem, "red")
-    if report.problems:
-        raise StoreCorrupt(f"{count(len(report.problems), 'problem')} in {url}", hint="copy the store away before you do anything else")
-    if not as_json:
-        out.line(f"no problems in {url}")
-
-
-store.add_command(store_migrate)
-store.add_command(store_compact)
 
 
 @command("config")

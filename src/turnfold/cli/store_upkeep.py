@@ -55,12 +55,13 @@ def _left_as_it_is(app: App) -> str:
 
 
 @click.command("compact", cls=Command)
+@click.option("--reclaim", is_flag=True, help="Then give the room that was freed back to the file system; writers wait meanwhile.")
 @json_option()
 @pass_app
-def store_compact(app: App, *, as_json: bool) -> None:
+def store_compact(app: App, *, reclaim: bool, as_json: bool) -> None:
     """Rewrite what is cold more tightly, until there is nothing left to do.
 
-    Nothing that can be read changes, and others may go on working in the store.
+    Nothing that can be read changes, and others may go on working in the store. Room that is freed is used for what is written next.
     """
     out = app.out(as_json=as_json)
     total = {"session_count": 0, "segment_count": 0, "event_count": 0, "bytes_before": 0, "bytes_after": 0}
@@ -72,6 +73,9 @@ def store_compact(app: App, *, as_json: bool) -> None:
             total = {name: value + step[name] for name, value in total.items()}
             bar.at(total["session_count"], None, size(total["bytes_before"] - total["bytes_after"]))
         url = public_url(client.store.url)
+        give_back = getattr(client.store, "reclaim", None)  # ports.store.Reclaiming: others hold no room that they do not use
+        if reclaim and give_back is not None:
+            give_back()
     if as_json:
         out.json({"url": url, **total})
     elif total["segment_count"]:

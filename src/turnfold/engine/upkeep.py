@@ -1,4 +1,4 @@
-"""Followers of the log: the search index and the seals, kept by one lazily started thread per client.
+"""Followers of the log: the search index, the seals and what is cold, kept by one lazily started thread per client.
 
 Theory of operation. A follower asks the store for sessions that moved past its cursor, reads the new events, writes its rows or seal and moves
 the cursor, all restartable at any point: the cursor is compared and set with the rows, a seal with its predecessor. Nothing depends on it for
@@ -14,11 +14,11 @@ import time
 from turnfold.codec.seal import leaf, seal_root
 from turnfold.errors import SessionNotFound, TurnfoldError
 from turnfold.ids import now_us
-from turnfold.limits import FOLLOWER_BATCH_EVENTS, SEAL_EVENTS
+from turnfold.limits import COMPACT_EVERY_S, FOLLOWER_BATCH_EVENTS, SEAL_EVENTS
 from turnfold.model.event import Event, RangeTombstone, Seal
 from turnfold.model.query import ChangedSession, EventPage, EventQuery
 from turnfold.model.session import SessionKey
-from turnfold.ports.store import SEARCH_INDEX, Store
+from turnfold.ports.store import COMPACTS, SEARCH_INDEX, Store
 
 SEARCH = "search"
 SEALS = "seals"
@@ -42,6 +42,7 @@ class Upkeep:
         self._thread: threading.Thread | None = None
         self._since: float | None = None
         self._last = 0.0
+        self._compact_at = time.monotonic() + COMPACT_EVERY_S
         self.enabled = True
 
     def touched(self) -> None:
@@ -68,6 +69,7 @@ class Upkeep:
             try:
                 self.catch_up(None)
                 self.seal_changed()
+                self.compact_cold()
             except TurnfoldError:  # the store is closed, full or away: the next commit starts again
                 continue
 
@@ -111,6 +113,16 @@ class Upkeep:
             for item in self._store.changed_sessions(SEALS, 1_000):
                 if item.last_seq - item.follower_seq >= SEAL_EVENTS and not self._stop.is_set():
                     seal_session(self._store, item.key, self._key)
+
+    def compact_cold(self) -> None:
+        """Let the store compact what is cold, now and then, in small steps, until somebody commits."""
+        if COMPACTS not in self._store.capabilities or time.monotonic() < self._compact_at:
+            return
+        more = True
+        while more and self._since is None and not self._stop.is_set():
+            more = self._store.compact(sessions_max=1).more
+        if not more:
+            self._compact_at = time.monotonic() + COMPACT_EVERY_S
 
     def seal(self, key: SessionKey) -> Seal | None:
         """Seal one session now."""

@@ -27,6 +27,7 @@ Before all of them: a missing session without genesis, a dead incarnation, anoth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from turnfold.limits import COMPACT_SESSIONS
@@ -58,8 +59,17 @@ SEARCH_INDEX = "search_index"
 ATOMIC_ALSO = "atomic_also"
 """``Commit.also`` is one transaction; without it the other logs follow, and cannot be lost."""
 
+IDEMPOTENCY_WINDOW = "idempotency_window"
+"""Ids are remembered for the last ``IDEMPOTENCY_EVENTS`` events of a session; without it, for as long as the session lives.
+
+A commit of which one id is remembered is compared with the whole log, however long it is.
+"""
 ENCRYPTED = "encrypted"
 """What sessions say is encrypted; the store has ``forget_key(key, owner=…)``, and may refuse ``search`` as NotSupported."""
+
+
+COMPACTS = "compacts"
+"""``compact`` does something, at no cost but this machine's, so that the client's maintenance thread calls it."""
 
 
 class Clock(Protocol):
@@ -214,4 +224,27 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what runs and let go of files and connections. Idempotent; later calls raise StoreClosed."""
+        ...
+
+
+@runtime_checkable
+class BackupStore(Protocol):
+    """What a store does besides whose whole content is one file: copy a moment of it while others write on."""
+
+    def backup(self, target: Path, *, replace: bool = False) -> CheckReport:
+        """Write a checked copy, which holds everything that was acknowledged before; the file appears when it is complete.
+
+        Raises:
+            AlreadyExists: There is such a file, and it is not to be replaced.
+            StoreCorrupt: The copy, and so the store, is damaged; nothing was written.
+        """
+        ...
+
+
+@runtime_checkable
+class Reclaiming(Protocol):
+    """A store that may hold room which nothing uses any more, and can give it back to the file system."""
+
+    def reclaim(self) -> None:
+        """Give freed room back. Writers wait meanwhile, of every process."""
         ...

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Options = dict[str, str]
 ENCRYPTED = "encrypted+"
+_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 
 
 def open_store(url: str, *, integrity_key: bytes | None = None, keyring: Callable[[str | None], Keyring] | None = None) -> Store:
@@ -91,6 +92,24 @@ def _files(url: str, *, integrity_key: bytes | None) -> Store:
     return FilesStore(path, durability=options.get("durability", "full"), integrity_key=integrity_key)
 
 
+def _objects(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.s3 import S3Store
+
+    return S3Store(url, integrity_key=integrity_key)
+
+
+def _postgres(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.postgres import PostgresStore
+
+    return PostgresStore(url, integrity_key=integrity_key)
+
+
+def _redis(url: str, *, integrity_key: bytes | None) -> Store:
+    from turnfold.stores.redis import RedisStore
+
+    return RedisStore(url, integrity_key=integrity_key)
+
+
 def _composite(url: str, *, integrity_key: bytes | None) -> Store:
     from urllib.parse import parse_qs, urlsplit
 
@@ -146,7 +165,16 @@ def _own_options(url: str, names: tuple[str, ...]) -> tuple[str, Options]:
     return (f"{base}?{rest}" if rest else base), own
 
 
-_BUILT_IN: dict[str, Callable[..., Store]] = {"composite": _composite, "memory": _memory, "sqlite": _sqlite, "files": _files}
+_BUILT_IN: dict[str, Callable[..., Store]] = {
+    "composite": _composite,
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "files": _files,
+    **dict.fromkeys(("s3", "gs", "az"), _objects),
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    **dict.fromkeys(_REDIS_SCHEMES, _redis),
+}
 
 
 def built_in_schemes() -> frozenset[str]:

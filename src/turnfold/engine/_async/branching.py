@@ -9,8 +9,8 @@ from turnfold.core.branches import owner_of, segments
 from turnfold.core.fold import branches_of, checkpoints_of
 from turnfold.core.transcript import VIEW_TYPES, messages_of
 from turnfold.engine._async.writing import AsyncWriting
-from turnfold.errors import InvalidInput, NotFound
-from turnfold.ids import check_name
+from turnfold.errors import AlreadyExists, InvalidInput, NotFound
+from turnfold.ids import check_name, new_id
 from turnfold.model import event_types as t
 from turnfold.model.answers import Diff
 from turnfold.model.commit import LimitCheck
@@ -35,9 +35,14 @@ class AsyncBranching(AsyncWriting):
         """
         head, branch, _ = await self._place()
         at = head.info.last_seq
-        name = check_name(name or f"checkpoint-{at}", "checkpoint")
-        await self._commit(_checkpoint(name, branch, at), limits=self._checkpoint_limits())
-        return Checkpoint(name, branch, at)
+        chosen = check_name(name or f"checkpoint-{at}", "checkpoint")
+        try:
+            await self._commit(_checkpoint(chosen, branch, at), limits=self._checkpoint_limits())
+        except AlreadyExists:
+            if name is not None:
+                raise
+            return await self.checkpoint(_unique(chosen))
+        return Checkpoint(chosen, branch, at)
 
     async def checkpoints(self) -> list[Checkpoint]:
         """Return the checkpoints, oldest first."""
@@ -68,10 +73,15 @@ class AsyncBranching(AsyncWriting):
         """
         head, branch, branches = await self._place()
         parent, fork_seq = await self._resolve(at, head, branch, branches)
-        name = check_name(name or f"branch-{head.info.last_seq + 1}", "branch")
-        created = _branch_created(name, owner_of(branches, parent, fork_seq), fork_seq)
-        await self._commit(created, limits=self._branch_limits())
-        return self._pinned(name)
+        chosen = check_name(name or f"branch-{head.info.last_seq + 1}", "branch")
+        created = _branch_created(chosen, owner_of(branches, parent, fork_seq), fork_seq)
+        try:
+            await self._commit(created, limits=self._branch_limits())
+        except AlreadyExists:
+            if name is not None:
+                raise
+            return await self.fork(_unique(chosen), at=at)
+        return self._pinned(chosen)
 
     async def switch(self, name: str) -> None:
         """Make a branch the active one."""
@@ -92,14 +102,13 @@ class AsyncBranching(AsyncWriting):
         parent, seq = await self._resolve(mark, head, branch, branches)
         at = head.info.last_seq
         name = f"restore-{at + 1}"
-        await self._commit(
-            [
-                _checkpoint(f"before-{name}", branch, at),
-                _branch_created(name, owner_of(branches, parent, seq), seq, reason="restore"),
-                NewEvent(type="branch.switched", data=t.BranchSwitched(name=name, previous=branch), visibility="none", branch=name),
-            ],
-            limits=(*self._branch_limits(), *self._checkpoint_limits()),
-        )
+        owner = owner_of(branches, parent, seq)
+        limits = (*self._branch_limits(), *self._checkpoint_limits())
+        try:
+            await self._commit(_restored(name, branch, at, owner, seq), limits=limits)
+        except AlreadyExists:
+            name = _unique(name)
+            await self._commit(_restored(name, branch, at, owner, seq), limits=limits)
         if self._branch is not None:
             self._branch = name
         return self._pinned(None)
@@ -148,6 +157,20 @@ class AsyncBranching(AsyncWriting):
     def _checkpoint_limits(self) -> tuple[LimitCheck, ...]:
         value = self._context.settings.checkpoints_max
         return () if value is None else (LimitCheck("checkpoints_max", "checkpoint_count", value),)
+
+
+def _unique(name: str) -> str:
+    """A name for whoever gave none, where the one made from the place is taken: somebody forked there at the same moment."""
+    return f"{name}-{new_id()[-8:]}"
+
+
+def _restored(name: str, branch: str, at: int, parent: str, seq: int) -> list[NewEvent]:
+    """What a restore writes: where the session was, the new branch, and the switch to it."""
+    return [
+        _checkpoint(f"before-{name}", branch, at),
+        _branch_created(name, parent, seq, reason="restore"),
+        NewEvent(type="branch.switched", data=t.BranchSwitched(name=name, previous=branch), visibility="none", branch=name),
+    ]
 
 
 def _checkpoint(name: str, branch: str, at: int) -> NewEvent:

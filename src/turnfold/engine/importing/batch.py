@@ -23,10 +23,11 @@ from turnfold.errors import InvalidInput
 from turnfold.formats.base import Line, Place, Projected
 from turnfold.formats.lines import opaque
 from turnfold.ids import new_id
-from turnfold.limits import IMPORT_BATCH_BYTES, IMPORT_BATCH_EVENTS
+from turnfold.limits import IMPORT_BATCH_BYTES, IMPORT_BATCH_EVENTS, IMPORT_INDEX_CHARS
 from turnfold.model.commit import Commit, Committed, Genesis
 from turnfold.model.event import MAIN, Event, NewEvent
 from turnfold.model.event_types import MESSAGE
+from turnfold.model.query import IndexRow
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import SEARCH_INDEX, Store
 
@@ -126,6 +127,9 @@ class Batch:
         self.next_seq = last_seq + 1 + (genesis is not None)
         self.at_us = at_us if genesis is None else genesis.event.at_us
         self._result = result
+        self._unindexed: list[IndexRow] = []
+        self._unindexed_chars = 0
+        self._unindexed_from = self._unindexed_to = -1
         self.reset()
 
     def reset(self) -> None:
@@ -244,21 +248,37 @@ class Batch:
         committed = self.target.store.commit(commit)
         if not committed.repeated:
             self._index(events, committed)
+        if committed.repeated or cursor.finished or self._unindexed_chars >= IMPORT_INDEX_CHARS:
+            self._advance(committed.incarnation)
         self._settle(0 if committed.repeated else len(events) - self._own_count)
         self._expected_seq = committed.last_seq
         return committed
 
     def _index(self, events: Sequence[Event], committed: Committed) -> None:
-        """Index what was just written while it is at hand: the follower would read and decode it again.
-
-        Where the session's index lags, or another process is at it, this does nothing and the follower will.
-        """
-        store = self.target.store
-        if SEARCH_INDEX in store.capabilities:
+        """Make the index rows of what was just written while it is at hand: the follower would read and decode it again."""
+        if SEARCH_INDEX in self.target.store.capabilities:
             written = events if self._genesis is None else (self._genesis.event, *events)
             before = committed.last_seq - len(written)
             rows = index_rows(written, before + 1)
-            store.advance(SEARCH, self.key, incarnation=committed.incarnation, from_seq=before, to_seq=committed.last_seq, rows=rows)
+            if not self._unindexed_chars:
+                self._unindexed_from = before
+            assert before in {self._unindexed_from, self._unindexed_to}
+            self._unindexed += rows
+            self._unindexed_chars += len(written) + sum(len(row.terms) for row in rows)
+            self._unindexed_to = committed.last_seq
+
+    def _advance(self, incarnation: str) -> None:
+        """Write index rows. Where the session's index lags, or another process is at it, this does nothing and the follower will."""
+        if self._unindexed_chars:
+            self.target.store.advance(
+                SEARCH,
+                self.key,
+                incarnation=incarnation,
+                from_seq=self._unindexed_from,
+                to_seq=self._unindexed_to,
+                rows=self._unindexed,
+            )
+            self._unindexed, self._unindexed_chars = [], 0
 
     def _settle(self, count: int) -> None:
         result = self._result

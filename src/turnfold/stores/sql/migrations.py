@@ -102,9 +102,10 @@ def pending(known: Sequence[Migration], applied: Collection[int], *, post: bool)
     return [item for item in known if item.number not in applied and (post or item.phase == PRE)]
 
 
-def lacking(names: Sequence[str], applied: Collection[int]) -> list[str]:
-    """Return the names of the pre migrations that a database lacks."""
-    return [name for name in names if number_of(name) in numbers(names, PRE) and number_of(name) not in applied]
+def lacking(names: Sequence[str], applied: Collection[int], through: int = 0) -> list[str]:
+    """Return the names of what a database lacks: pre migrations, and with ``through`` all up to that number."""
+    wanted = numbers(names, PRE) if not through else {number for number in numbers(names) if number <= through}
+    return [name for name in names if number_of(name) in wanted and number_of(name) not in applied]
 
 
 def too_new(where: str, needs: int, known: int) -> SchemaTooNew:
@@ -123,9 +124,10 @@ def too_new(where: str, needs: int, known: int) -> SchemaTooNew:
     )
 
 
-def outdated(where: str, names: Sequence[str]) -> SchemaOutdated:
-    """Return the error for a database that lacks migrations which this code needs."""
-    return SchemaOutdated(f"{where} lacks {', '.join(names)}", path=where, lacking=list(names))
+def outdated(where: str, names: Sequence[str], *, post: bool = False) -> SchemaOutdated:
+    """Return the error for a database that lacks migrations which this code, or with ``post`` what it was asked for, needs."""
+    hint = "run `turnfold store migrate --post` when nothing runs the previous version any more" if post else None
+    return SchemaOutdated(f"{where} lacks {', '.join(names)}", hint=hint, path=where, lacking=list(names))
 
 
 def report(

@@ -17,6 +17,7 @@ from turnfold.model.run import Run
 from turnfold.model.session import BRANCH_KEYED, Entry, SessionKey
 from turnfold.model.usage import NO_USAGE
 from turnfold.stores.sql.rows import ListInfo, event_row, redacted_extra
+from turnfold.stores.sqlite.blocks import take_out
 from turnfold.stores.sqlite.indexing import erase_rows
 from turnfold.stores.sqlite.live import Live, load_live
 from turnfold.stores.sqlite.ranges import write_range
@@ -248,6 +249,7 @@ def _redact(cursor: sqlite3.Cursor, sn: int, redact: Redact) -> None:
     """Erase a payload and everything that was made of it."""
     pos = (sn << 32) + redact.seq
     erase_rows(cursor, sn, redact.seq, redact.seq)
+    take_out(cursor, sn, redact.seq)
     extra = cursor.execute("SELECT extra FROM event WHERE pos = ?", (pos,)).fetchone()[0]
     cursor.execute(
         "UPDATE event SET data = ?, meta = NULL, salt = x'', extra = ? WHERE pos = ?",

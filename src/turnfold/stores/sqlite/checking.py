@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from turnfold.model.query import CheckReport
+from turnfold.stores.sqlite.blocks import damaged
 from turnfold.stores.sqlite.migrating import applied_numbers, edited
 
 PROBLEMS_MAX: Final = 100
@@ -31,6 +32,8 @@ def check_database(cursor: sqlite3.Cursor, path: str, durability: str) -> CheckR
         "durability": durability,
         "journal_mode": str(cursor.execute("PRAGMA journal_mode").fetchone()[0]),
         "session_count": int(cursor.execute("SELECT count(*) FROM counter").fetchone()[0]),
+        "free_bytes": int(cursor.execute("PRAGMA freelist_count").fetchone()[0]) * int(cursor.execute("PRAGMA page_size").fetchone()[0]),
+        "compacted_event_count": int(cursor.execute("SELECT ifnull(sum(event_count), 0) FROM block").fetchone()[0]),
         "event_count": int(cursor.execute("SELECT count(*) FROM event").fetchone()[0]),
     }
     return CheckReport(tuple(_problems(cursor)), facts)
@@ -38,6 +41,7 @@ def check_database(cursor: sqlite3.Cursor, path: str, durability: str) -> CheckR
 
 def _problems(cursor: sqlite3.Cursor) -> Iterator[str]:
     yield from _quick_check(cursor)
+    yield from damaged(cursor)
     for name in edited(cursor):
         yield f"migration {name} was applied in another form than this code has it: the schema may differ"
     for tenant, session_id, last_seq, events, pruned in cursor.execute(_INCOMPLETE, (PROBLEMS_MAX,)).fetchall():

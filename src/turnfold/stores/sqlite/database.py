@@ -71,6 +71,8 @@ def connect_writer(path: str, durability: str, prepare: Callable[[sqlite3.Connec
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+        # What is erased is overwritten, in freed pages too; Debian builds SQLite so, others do not.
+        connection.execute("PRAGMA secure_delete = ON")
         prepare(connection)
         connection.execute("PRAGMA busy_timeout = 0")  # from here on the turnstile waits
     except BaseException:

@@ -20,6 +20,8 @@ import msgspec
 from turnfold.core.search import APART_BUCKET, PHRASE_BUCKET, index_rows
 from turnfold.model.query import IndexRow, SearchQuery, SearchRow
 from turnfold.stores.sql.rows import decode_extra, events_of
+from turnfold.stores.sqlite.blocks import fill
+from turnfold.stores.sqlite.live import Live
 from turnfold.stores.sqlite.rows import EVENT_COLUMNS
 
 _encode = msgspec.json.Encoder().encode
@@ -35,19 +37,15 @@ _VIEWER: Final = (
 )
 
 
-def write_rows(cursor: sqlite3.Cursor, sn: int, rows: Sequence[IndexRow]) -> None:
+def write_rows(cursor: sqlite3.Cursor, live: Live, rows: Sequence[IndexRow]) -> None:
     """Index events. One that was redacted or pruned since the follower read it is left out, so its text never comes back."""
     if not rows:
         return
-    base = sn << 32
+    base = live.base
     first, last = base + min(row.seq for row in rows), base + max(row.seq for row in rows)
-    live = {
-        pos
-        for pos, extra in cursor.execute("SELECT pos, extra FROM event WHERE pos BETWEEN ? AND ?", (first, last))
-        if not _redacted(extra)
-    }
+    gone = _gone(cursor, first, last, pruned=bool(live.pruned))
     _erase(cursor, cursor.execute("SELECT pos, terms FROM search_row WHERE pos BETWEEN ? AND ?", (first, last)).fetchall())
-    kept = [(base + row.seq, row) for row in rows if base + row.seq in live]
+    kept = [(base + row.seq, row) for row in rows if base + row.seq not in gone]
     checksums = cursor.execute("SELECT 1 FROM migration WHERE number = ?", (_CHECKSUMS_FROM,)).fetchone() is not None
     cursor.executemany(
         "INSERT INTO search_row(pos, terms, visible_to, hidden_from) VALUES(?, ?, ?, ?)",
@@ -56,8 +54,14 @@ def write_rows(cursor: sqlite3.Cursor, sn: int, rows: Sequence[IndexRow]) -> Non
     cursor.executemany(_INSERT_TERMS, [(pos, row.terms) for pos, row in kept])
 
 
-def _redacted(extra: bytes | None) -> bool:
-    return extra is not None and decode_extra(extra)[7]
+def _gone(cursor: sqlite3.Cursor, first: int, last: int, *, pruned: bool) -> set[int]:
+    """The places between two that hold no payload any more."""
+    marked = cursor.execute("SELECT pos, extra FROM event WHERE pos BETWEEN ? AND ? AND extra IS NOT NULL", (first, last))
+    gone = {pos for pos, extra in marked if decode_extra(extra)[7]}
+    if pruned:
+        there = cursor.execute("SELECT pos FROM event WHERE pos BETWEEN ? AND ?", (first, last))
+        gone.update({*range(first, last + 1)}.difference(pos for (pos,) in there))
+    return gone
 
 
 def _proof_of(row: IndexRow, *, checksums: bool) -> bytes:
@@ -98,6 +102,7 @@ def _terms_again(cursor: sqlite3.Cursor, pos: int, proof: bytes) -> str | None:
     if not proof.startswith(_CHECKSUM):
         return zlib.decompress(proof).decode()
     found = cursor.execute(f"SELECT {EVENT_COLUMNS}, NULL FROM event e WHERE pos = ?", (pos,)).fetchall()
+    fill(cursor, pos >> 32, found, None, with_source=False)
     for row in index_rows(events_of(found)):
         if _checksum(row.terms.encode()) == proof:
             return row.terms

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from turnfold.model.event import RangeTombstone
+from turnfold.stores.sqlite.blocks import forget
 
 _encode = msgspec.json.Encoder().encode
 _ids_decoder = msgspec.json.Decoder(tuple[str, ...])
@@ -24,6 +25,7 @@ def read_ranges(cursor: sqlite3.Cursor, sn: int, low: int = 0, high: int = 1 << 
 def write_range(cursor: sqlite3.Cursor, sn: int, pruned: RangeTombstone) -> None:
     """Put the tombstone in place of its events and of the ranges that it holds."""
     low, high = (sn << 32) + pruned.first_seq, (sn << 32) + pruned.last_seq
+    forget(cursor, sn, pruned.first_seq, pruned.last_seq)
     cursor.execute("DELETE FROM event WHERE pos BETWEEN ? AND ?", (low, high))
     cursor.execute("DELETE FROM event_source WHERE pos BETWEEN ? AND ?", (low, high))
     cursor.execute("DELETE FROM range_tombstone WHERE sn = ? AND last_seq BETWEEN ? AND ?", (sn, pruned.first_seq, pruned.last_seq))

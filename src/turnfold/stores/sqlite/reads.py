@@ -19,6 +19,8 @@ from turnfold.model.run import Run
 from turnfold.model.session import Entry, Head, SessionKey
 from turnfold.model.usage import Usage
 from turnfold.stores.sql.rows import EventRow, events_of, session_info
+from turnfold.stores.sqlite.blocks import BlockCache, fill
+from turnfold.stores.sqlite.compacting import part_of
 from turnfold.stores.sqlite.ranges import read_ranges
 from turnfold.stores.sqlite.rows import EVENT_COLUMNS, HEAD_COLUMNS
 
@@ -71,7 +73,7 @@ def find(cursor: sqlite3.Cursor, key: SessionKey, owner: str | None, incarnation
     return found
 
 
-def read_events(cursor: sqlite3.Cursor, query: EventQuery) -> EventPage:
+def read_events(cursor: sqlite3.Cursor, query: EventQuery, cache: BlockCache) -> EventPage:
     """Read a page of events."""
     check_page_limit(query.limit)
     found = find(cursor, query.key, query.owner, query.incarnation)
@@ -85,6 +87,7 @@ def read_events(cursor: sqlite3.Cursor, query: EventQuery) -> EventPage:
             break
     more = len(rows) > query.limit
     del rows[query.limit :]
+    fill(cursor, found.sn, rows, cache, with_source=query.with_source)
     events = events_of(rows)
     through_seq = through(query, found.last_seq, events[-1].seq if events else None, more=more)
     low, high = (through_seq, last) if query.descending else (first, through_seq)
@@ -226,7 +229,7 @@ def list_runs(cursor: sqlite3.Cursor, key: SessionKey, owner: str | None, status
 def read_part(cursor: sqlite3.Cursor, key: SessionKey, owner: str | None, ref: str) -> bytes:
     """Return an out-of-line part."""
     found = find(cursor, key, owner)
-    row = cursor.execute("SELECT body FROM part WHERE sn = ? AND ref = ?", (found.sn, ref)).fetchone()
+    row = cursor.execute("SELECT body, form FROM part WHERE sn = ? AND ref = ?", (found.sn, ref)).fetchone()
     if row is None:
         raise NotFound(f"there is no part {ref} in session {key.session_id!r}", ref=ref)
-    return bytes(row[0])
+    return part_of(*row)

@@ -17,8 +17,12 @@ MIGRATIONS: Final = (
     "0001.pre.initial",
     "0002.pre.migration",
     "0003.post.search_segments",
+    "0004.pre.block",
+    "0005.post.compact",
 )
 """Each is a file in ``migrations/``; one that was released is never edited."""
 
+COMPACT_MIGRATION: Final = 5
+"""The one that allows blocks."""
 SCHEMA_VERSION: Final = number_of(MIGRATIONS[-1])
 """The number of this code."""

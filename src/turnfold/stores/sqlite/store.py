@@ -25,7 +25,6 @@ from turnfold.limits import COMPACT_SESSIONS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
 from turnfold.model.query import (
-    NOTHING_COMPACTED,
     ChangedSession,
     CheckReport,
     Compacted,
@@ -39,13 +38,18 @@ from turnfold.model.query import (
 )
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
-from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
+from turnfold.ports.store import ATOMIC_ALSO, COMPACTS, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
 from turnfold.stores._combiner import Combiner
-from turnfold.stores.sql.migrations import AUTO, LATER, MIGRATE_MODES
+from turnfold.stores.sql.migrations import AUTO, LATER, MIGRATE_MODES, lacking, outdated
 from turnfold.stores.sqlite import indexing, listing, reads, upkeep
+from turnfold.stores.sqlite.blocks import BlockCache
 from turnfold.stores.sqlite.checking import check_database
+from turnfold.stores.sqlite.compacting import COMPACT
+from turnfold.stores.sqlite.compactor import Compactor
 from turnfold.stores.sqlite.database import DURABILITIES, connect_reader, translate, translated
 from turnfold.stores.sqlite.live import Live
+from turnfold.stores.sqlite.migrating import applied_numbers
+from turnfold.stores.sqlite.schema import COMPACT_MIGRATION, MIGRATIONS
 from turnfold.stores.sqlite.seals import read_seals
 from turnfold.stores.sqlite.watch import StoreWatch, Watcher
 from turnfold.stores.sqlite.writer import Writer
@@ -106,7 +110,7 @@ class SqliteStore:
         self.path = str(Path(path).absolute())
         self.url = f"sqlite:///{quote(self.path)}" + ("" if durability == "full" else f"?durability={durability}")
         self.capabilities = frozenset(
-            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durability == "full" else set())
+            {DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO, COMPACTS} | ({DURABLE_ON_ACK} if durability == "full" else set())
         )
         self._durability = durability
         self._clock = clock
@@ -126,6 +130,9 @@ class SqliteStore:
     def _begin(self) -> None:
         self._readers: deque[tuple[sqlite3.Connection, sqlite3.Cursor]] = deque()
         self._combiner: Combiner[Commit, Committed] = Combiner(self._run)
+        self._blocks = BlockCache()
+        self._compactor = Compactor(self._reading, self._rewriting, self._clock)
+        self._may_compact = False
         self._watcher = Watcher(self.path, lambda: connect_reader(self.path))
 
     def _open_writer(self, migrate: str) -> Writer:
@@ -235,7 +242,7 @@ class SqliteStore:
     def read_events(self, query: EventQuery) -> EventPage:
         """See ``ports.store``."""
         with self._reading() as cursor:
-            return reads.read_events(cursor, query)
+            return reads.read_events(cursor, query, self._blocks)
 
     def get_session(self, key: SessionKey, *, owner: str | None = None) -> Head:
         """See ``ports.store``."""
@@ -350,10 +357,34 @@ class SqliteStore:
         with self._reading() as cursor:
             return check_database(cursor, self.path, self._durability)
 
+    def backup(self, target: Path, *, replace: bool = False) -> CheckReport:
+        """Copy this moment of the store to a file, while others write on; see ``ports.store.BackupStore``."""
+        from turnfold.stores.sqlite.backup import backup_database
+
+        self._check()
+        return backup_database(self.path, target, replace=replace)
+
     def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
         """See ``ports.store``."""
         self._check()
-        return NOTHING_COMPACTED
+        if not self._may_compact:
+            with self._reading() as cursor:
+                missing = lacking(MIGRATIONS, applied_numbers(cursor), COMPACT_MIGRATION)
+            if missing:
+                raise outdated(self.path, missing, post=True)
+            self._transact(lambda cursor: upkeep.register_follower(cursor, COMPACT))
+            self._may_compact = True
+        return self._compactor.step(sessions_max)
+
+    def reclaim(self) -> None:
+        """See ``ports.store.Reclaiming``; the file is written anew, which needs its size once more while it lasts."""
+        with self._combiner.exclusive(), translated(self.path):
+            self._check()
+            (self._writer or self._reopen()).reclaim()
+
+    def _rewriting(self, work: Callable[[sqlite3.Cursor], T], key: SessionKey) -> T:
+        with self._combiner.exclusive():
+            return (self._writer or self._reopen()).rewrite(work, key)
 
     def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
         """See ``ports.store``; each migration is a transaction of its own."""

@@ -13,6 +13,7 @@ from turnfold.model.event import Seal
 from turnfold.model.query import ChangedSession, IndexRow
 from turnfold.model.session import Lease, SessionKey
 from turnfold.stores.sqlite import seals
+from turnfold.stores.sqlite.compacting import leave_list
 from turnfold.stores.sqlite.indexing import erase_rows, write_rows
 from turnfold.stores.sqlite.live import Live, load_live
 
@@ -113,12 +114,9 @@ def advance(
         return None
     cursor.execute("INSERT OR REPLACE INTO follower_seq(sn, name, seq) VALUES(?, ?, ?)", (live.sn, follower, to_seq))
     if follower == "search":
-        write_rows(cursor, live.sn, rows)
-    if to_seq >= live.last_seq:
-        cursor.execute("DELETE FROM changed WHERE name = ? AND sn = ?", (follower, live.sn))
-        if live.clean_seq != live.last_seq:
-            cursor.execute("UPDATE counter SET version = version + 1, clean_seq = last_seq WHERE sn = ?", (live.sn,))
-            live.version, live.clean_seq = live.version + 1, live.last_seq
+        write_rows(cursor, live, rows)
+    if to_seq >= live.last_seq and leave_list(cursor, follower, live.sn, last_seq=live.last_seq, clean_seq=live.clean_seq):
+        live.version, live.clean_seq = live.version + 1, live.last_seq
     return live
 
 
@@ -154,8 +152,8 @@ def purge(cursor: sqlite3.Cursor) -> bool:
     sn = row[0]
     low, high = sn << 32, ((sn + 1) << 32) - 1
     count = erase_rows(cursor, sn, 0, (1 << 32) - 1, PURGE_ROWS)
-    for table in ("event", "event_source"):
-        sql = f"DELETE FROM {table} WHERE pos IN (SELECT pos FROM {table} WHERE pos BETWEEN ? AND ? LIMIT ?)"
+    for table, place in (("event", "pos"), ("event_source", "pos"), ("block", "last_pos")):
+        sql = f"DELETE FROM {table} WHERE {place} IN (SELECT {place} FROM {table} WHERE {place} BETWEEN ? AND ? LIMIT ?)"
         count += cursor.execute(sql, (low, high, PURGE_ROWS)).rowcount
     if count == 0:
         for table in _PURGED:

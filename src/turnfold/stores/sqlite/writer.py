@@ -30,6 +30,7 @@ from turnfold.core.fold import latest_us
 from turnfold.core.lifecycle import ACTIVE, OPEN
 from turnfold.errors import InvalidInput, StoreClosed, TurnfoldError
 from turnfold.ids import check_session_id
+from turnfold.limits import LOCK_WAIT_S_MAX
 from turnfold.model.commit import NO_CHANGE, Commit, Committed, HeadChange
 from turnfold.model.event import MAIN, Event
 from turnfold.model.query import MigrationReport
@@ -157,6 +158,23 @@ class Writer:
         if live is not None:
             self._remember(live)
         return live
+
+    def rewrite(self, work: Callable[[sqlite3.Cursor], T], key: SessionKey) -> T:
+        """Do other writing work on one session alone: what is remembered of the others stays."""
+        self._live.pop(key, None)
+        try:
+            return self._transaction(work, self._cursor)
+        except (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+            raise translate(self.path, error) from error
+
+    def reclaim(self) -> None:
+        """Write the database anew without its free pages. Other writers wait, of every process."""
+        self.connection.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S_MAX * 1_000)}")
+        try:
+            self.connection.execute("VACUUM")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self.connection.execute("PRAGMA busy_timeout = 0")
 
     def migrate(self, *, dry_run: bool, post: bool) -> MigrationReport:
         """Apply the migrations that the file lacks."""

@@ -1,0 +1,2 @@
+-- From here on events may be in blocks and parts compressed, which older code would take for events without a payload and for other bytes.
+-- Nothing has to be changed for it: that this was applied is what allows it.
