@@ -94,7 +94,7 @@ def _store(client: Client) -> Iterator[Finding]:
     yield Finding("ok", "capabilities", ", ".join(sorted(client.store.capabilities)) or "none")
     report = client.store.check()
     for name, value in report.facts.items():
-        yield Finding("ok", name.replace("_", " "), str(value))
+        yield Finding("note" if name == "durability" else "ok", name.replace("_", " "), str(value))
     for problem in report.problems:
         yield Finding("problem", "damage", problem)
     yield _writable(client)
