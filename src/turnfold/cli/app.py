@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from turnfold.cli.out import Out
-from turnfold.errors import DurabilityWarning
 
 if TYPE_CHECKING:
     from turnfold import Client, Session
@@ -45,12 +43,7 @@ class App:
         from turnfold import connect
 
         chosen = {"tenant": self.tenant, "owner": self.owner}
-        with warnings.catch_warnings(record=True) as noted:
-            warnings.simplefilter("default", DurabilityWarning)
-            connected = connect(self.store, **{name: value for name, value in chosen.items() if value is not None})
-        for one in noted:
-            click.echo(f"warning: {one.message}", err=True)
-        with connected as client:
+        with connect(self.store, **{name: value for name, value in chosen.items() if value is not None}) as client:
             yield client
 
     @contextmanager
