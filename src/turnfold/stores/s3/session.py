@@ -219,7 +219,11 @@ class Session:
                 self._adopt(answer)
             except Moved:
                 self._known = False
-            return answer is not None and goes_on_from(answer.body, token)
+            written = answer is not None and goes_on_from(answer.body, token)
+            if written and work.hurries and self._state is not None:
+                self._state.hurries = True
+                self._remove_due(self._state)
+            return written
         work.tokens = [*work.tokens, work.token][-31:] if work.token else []
         work.tag, work.token, work.version = answer, token, version
         with self._lock:
