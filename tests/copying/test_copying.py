@@ -211,6 +211,14 @@ def test_the_same_store(source: MemoryStore) -> None:
         copy_stores(source, source)
 
 
+def test_the_same_place(tmp_path: Path) -> None:
+    one, other = EMBEDDED["sqlite"](tmp_path), EMBEDDED["sqlite"](tmp_path)
+    with pytest.raises(InvalidInput, match="same store"):
+        copy_stores(one, other)
+    one.close()
+    other.close()
+
+
 def test_a_key_that_is_not_the_digests(source: MemoryStore, target: MemoryStore) -> None:
     report = copy_stores(source, target, mac_key=b"k")
     assert report.problem_count == 4

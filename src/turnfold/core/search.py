@@ -23,6 +23,7 @@ from turnfold.model.query import IndexRow, SearchQuery
 
 PHRASE_BUCKET = 0
 APART_BUCKET = 1
+_SAID = frozenset({TextPart, RefusalPart, CompactionPart})
 
 
 def searchable_text(event: Event) -> str:
@@ -44,17 +45,18 @@ def searchable_text(event: Event) -> str:
 def _message_texts(message: Message) -> Iterator[str]:
     part: Any
     for part in message.parts:
-        if isinstance(part, TextPart | RefusalPart | CompactionPart):
+        kind = type(part)
+        if kind in _SAID:
             yield part.content or ""
-        elif isinstance(part, ToolCallPart):
+        elif kind is ToolResultPart:
+            yield from _strings(part.response)
+        elif kind is ToolCallPart:
             yield part.name
             yield from _strings(part.arguments if part.arguments is not None else part.arguments_raw)
-        elif isinstance(part, ToolResultPart):
-            yield from _strings(part.response)
-        elif isinstance(part, ServerToolCallPart):
+        elif kind is ServerToolCallPart:
             yield part.name
             yield from _strings(part.server_tool_call)
-        elif isinstance(part, ServerToolResultPart):
+        elif kind is ServerToolResultPart:
             yield from _strings(part.server_tool_call_response)
         elif isinstance(part, GenericPart):
             yield from _strings({key: value for key, value in part.items() if key != "type"})

@@ -36,6 +36,8 @@ _SELECTORS: Final = frozenset(map(chr, range(0xFE00, 0xFE10)))
 _ASCII: Final = bytes(range(128))
 _SPLIT: Final = bytes(byte if byte > 127 or chr(byte).isalnum() or byte == ord("_") else ord(" ") for byte in range(256)).lower()
 """For each byte of a text in UTF-8 the byte of its terms: letters folded, digits and what is beyond ASCII as they are, the rest a space."""
+_SPLIT_AT_OTHERS: Final = _SPLIT[:128].ljust(256)
+"""The same, and a space for what is beyond ASCII."""
 REPLACED_MAX: Final = 64
 """Different characters beyond ASCII up to which each is replaced by itself."""
 
@@ -59,6 +61,8 @@ def term_text(text: str) -> str:
         plain = {char: _alone(char) for char in others} if len(others) <= REPLACED_MAX else {}
         if not plain or None in plain.values() or (others & _SELECTORS and _unspaced.search("".join(map(str, plain.values())))):
             return " ".join(_long_way(text))
+        if "".join(map(str, plain.values())).isspace():  # dashes, ticks, arrows: most texts have nothing else
+            return data.translate(_SPLIT_AT_OTHERS).decode()
         for char, alone in plain.items():
             if alone != char:
                 text = text.replace(char, alone or "")

@@ -80,7 +80,8 @@ def prepare_read(new: NewEvent, event_id: str, *, branch: str, at_us: int, key: 
     Raises:
         InvalidInput: It is too long, or has what no store can hold.
     """
-    check_text(new.type, "event type", NAME_BYTES_MAX)
+    if new.type not in PAYLOADS:
+        check_text(new.type, "event type", NAME_BYTES_MAX)
     data = new.data
     tokens = new.token_count
     if not tokens and new.type == MESSAGE and new.visibility in _FOR_MODEL:

@@ -67,11 +67,11 @@ def clean(value: Any) -> Any:
     return value
 
 
-_usual_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
+_usual_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{3}Z", re.ASCII).fullmatch
 
 
 @lru_cache(maxsize=256)
-def _second_us(text: str) -> int:
+def _minute_us(text: str) -> int:
     return to_us(datetime.fromisoformat(text))
 
 
@@ -81,7 +81,8 @@ def parse_at(text: Any) -> int | None:
         return None
     try:
         if _usual_time(text):
-            return _second_us(text[:19]) + int(text[20:23]) * 1000  # as most tools write it; neighbouring lines share their second
+            # As most tools write it; neighbouring lines share their minute.
+            return _minute_us(text[:16]) + int(text[17:19]) * 1_000_000 + int(text[20:23]) * 1_000
         return to_us(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         return None

@@ -44,7 +44,7 @@ def copy_stores(
         InvalidInput: Both are the same store.
         StoreUnavailable: One of them is away; run it again to go on.
     """
-    if source is target or (source.url == target.url and not source.url.startswith("memory:")):
+    if source is target or _is_one_place(source.url, target.url):
         raise InvalidInput("source and target of a copy are the same store")
     keys = [item.key for item in source.changed_sessions(COPY_FOLLOWER, COPY_SESSIONS_MAX) if tenants is None or item.key.tenant in tenants]
     keys.sort(key=lambda key: (key.session_id.startswith(SCOPE_PREFIX), key))
@@ -66,6 +66,12 @@ def copy_stores(
     if progress is not None:
         progress(CopyProgress(report.session_count, len(keys), "", report.event_count, report.byte_count))
     return report
+
+
+def _is_one_place(one: str, other: str) -> bool:
+    """Whether two stores lie in the same place, encrypted or not; every store in memory is a place of its own."""
+    one, other = one.removeprefix("encrypted+"), other.removeprefix("encrypted+")
+    return one == other and not one.startswith("memory:")
 
 
 def _count(report: CopyReport, outcome: Outcome) -> None:
