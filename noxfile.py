@@ -80,7 +80,9 @@ def sync(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests but those under load, in a browser and with the genuine CLIs."""
     _install(session, "test")
-    session.run("pytest", "-n", "2", "--dist", "loadgroup", "-m", "not load and not browser and not genuine and not real_s3", *session.posargs)
+    session.run(
+        "pytest", "-n", "2", "--dist", "loadgroup", "-m", "not load and not browser and not genuine and not real_s3", *session.posargs
+    )
 
 
 @nox.session
