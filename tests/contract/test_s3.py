@@ -31,7 +31,7 @@ def in_prefix(url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def bucket_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A bucket on a server of this module's own."""
     with MotoServer(tmp_path_factory.mktemp("moto")) as server:
         yield server.url
@@ -64,22 +64,22 @@ def small_objects(monkeypatch: pytest.MonkeyPatch) -> None:
 class OnObjects:
     """A new prefix for every test."""
 
-    bucket_url: str
+    url_of_bucket: str
 
     def make_store(self, clock: FakeClock) -> Store:
-        return S3Store(in_prefix(self.bucket_url), clock=clock)
+        return S3Store(in_prefix(self.url_of_bucket), clock=clock)
 
 
 class OnMoto(OnObjects):
     @pytest.fixture(autouse=True)
-    def _url(self, moto_url: str) -> None:
-        self.bucket_url = moto_url
+    def _url(self, bucket_url: str) -> None:
+        self.url_of_bucket = bucket_url
 
 
 class OnRealServer(OnObjects):
     @pytest.fixture(autouse=True)
     def _url(self, real_url: str) -> None:
-        self.bucket_url = real_url
+        self.url_of_bucket = real_url
 
 
 class TouchingSegments(

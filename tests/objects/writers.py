@@ -35,7 +35,7 @@ def stop_before_the_manifest(url: str, name: str) -> None:
             sys.stdin.read()
         return replace(self, work, expected)  # type: ignore[arg-type]
 
-    Session._replace = stopping  # type: ignore[method-assign, assignment]
+    Session._replace = stopping  # type: ignore[method-assign]
     for index in range(1_000):
         store.commit(build.commit(KEY, build.event(f"{name} {index} " + "x" * 1_000, id=f"{name}-{index}")))
         say(index)
