@@ -38,7 +38,9 @@ OPEN_LOGS_MAX: Final = 200
 """Logs that a process keeps open (two file handles each); the least recently used are let go."""
 
 # ---- Redis store -------------------------------------------------------------------------------------------------------------------
-REDIS_WAIT_S_MAX: Final = 20.0
+REDIS_OPEN_WAIT_S: Final = 3.0
+"""How long opening a store waits for a Redis that is just starting."""
+REDIS_WAIT_S_MAX: Final = 10.0
 """How long an operation waits for a Redis that does not answer or is starting, before it fails; ``?wait_s=`` sets another."""
 REDIS_ANSWER_S_MAX: Final = 15.0
 """How long a Redis may take to answer one request; ``?answer_s=`` sets another."""
