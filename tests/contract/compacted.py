@@ -8,6 +8,9 @@ import pytest
 
 from turnfold.core import cold
 from turnfold.model.commit import Commit, Committed
+from turnfold.ports.store import Store
+from turnfold.stores.files import FilesStore, sealed
+from turnfold.stores.files import compacting as files_compacting
 from turnfold.stores.sqlite import SqliteStore, compacting
 
 STEPS_MAX = 1_000
@@ -26,21 +29,44 @@ def make_blocks_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compacting, "BLOCK_RATIO_MAX", 1e9)
 
 
+def make_segments_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the files store compress every segment, however small, in pieces smaller than a line."""
+    monkeypatch.setattr(files_compacting, "FILE_BYTES_MIN", 0)
+    monkeypatch.setattr(files_compacting, "BLOCK_RATIO_MAX", 1e9)
+    monkeypatch.setattr(sealed, "BLOCK_BYTES", 100)
+
+
+def compact_all(store: Store) -> None:
+    """Compact until there is nothing left to do."""
+    for _ in range(STEPS_MAX):
+        if not store.compact().more:
+            return
+    raise AssertionError("compact never comes to an end")
+
+
+class CompactedFilesStore(FilesStore):
+    """Compacts after every commit."""
+
+    def commit(self, commit: Commit) -> Committed:
+        done = super().commit(commit)
+        compact_all(self)
+        return done
+
+    def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        done = super().commit_many(commits)
+        compact_all(self)
+        return done
+
+
 class CompactedSqliteStore(SqliteStore):
     """Compacts after every commit."""
 
     def commit(self, commit: Commit) -> Committed:
         done = super().commit(commit)
-        self.compact_all()
+        compact_all(self)
         return done
 
     def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
         done = super().commit_many(commits)
-        self.compact_all()
+        compact_all(self)
         return done
-
-    def compact_all(self) -> None:
-        for _ in range(STEPS_MAX):
-            if not self.compact().more:
-                return
-        raise AssertionError("compact never comes to an end")

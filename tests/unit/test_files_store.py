@@ -193,7 +193,7 @@ def test_path_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_newer_version(folder: Path) -> None:
-    (folder / layout.FORMAT_FILE).write_text('{"format":"turnfold-files","version":2}')
+    (folder / layout.FORMAT_FILE).write_text('{"format":"turnfold-files","version":3}')
     with pytest.raises(SchemaTooNew, match=str(folder)) as caught:
         FilesStore(folder)
     assert "upgrade" in caught.value.hint

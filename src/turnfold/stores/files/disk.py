@@ -22,6 +22,14 @@ class OpenFile:
         self.fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
         self.inode = os.fstat(self.fd).st_ino
 
+    def size(self) -> int:
+        """The size of the content."""
+        return os.fstat(self.fd).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read exactly ``size`` bytes of the content, fewer only at its end."""
+        return read_range(self.fd, offset, size)
+
     def __del__(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)

@@ -8,6 +8,7 @@
     catalogs/<tenant>.cache              rows of its session list; may be deleted at any time
     tenants/<tenant>/<session>/          one directory per session; its own lock
         00000001.jsonl …                 segments of the log
+        00000001.jsonl.z …               segments of a cold log, compressed (see ``sealed``)
         00000001.jsonl.<offset>.torn     what an interrupted write left, cut from the end of a segment
         parts/<sha256>                   out-of-line payloads
         index.cache                      what a long replay taught; may be deleted at any time
@@ -32,7 +33,11 @@ from turnfold.model.session import SessionKey
 from turnfold.stores._disk import as_turnfold_error, sync_directory, write_atomically
 
 FORMAT = "turnfold-files"
-VERSION = 1
+VERSION = 2
+"""What this code writes and reads up to. Version 2 may have compressed segments, which code of version 1 takes for missing ones."""
+COMPACT_VERSION = 2
+MIGRATIONS = ("0001.pre.initial", "0002.post.compact")
+"""The steps from version to version, by the names that those of a SQL store would have; all of them are the number in the format file."""
 FORMAT_FILE = "turnfold.json"
 CHANGES_FILE = "changes"
 TENANTS = "tenants"
@@ -47,7 +52,7 @@ SEGMENT_SUFFIX = ".jsonl"
 _PREFIX_CHARS = 40
 _HASH_CHARS = 40  # 160 bits: nobody finds two ids that share them
 _unsafe = re.compile(r"[^a-z0-9]+")
-_segment_name = re.compile(r"\d{8}\.jsonl")
+_segment_name = re.compile(r"\d{8}\.jsonl(\.z)?")
 
 # flock and O_APPEND of two machines do not exclude each other there, so the log would be torn. 9p is not in the list: sandboxes
 # mount their root by it, for one machine.
@@ -100,8 +105,8 @@ def segment_name(number: int) -> str:
 
 
 def segment_numbers(names: list[str]) -> list[int]:
-    """Pick the segments out of a directory listing, in order."""
-    return sorted(int(name[:8]) for name in names if _segment_name.fullmatch(name))
+    """Pick the segments out of a directory listing, plain or compressed, in order."""
+    return sorted({int(name[:8]) for name in names if _segment_name.fullmatch(name)})
 
 
 def prepare_root(root: Path) -> None:
@@ -137,6 +142,23 @@ def prepare_root(root: Path) -> None:
         raise as_turnfold_error(error, root) from error
 
 
+def version_of(root: Path) -> int:
+    """Return the version that a store has now; another process may have raised it."""
+    path = root / FORMAT_FILE
+    try:
+        return _check_format(path, path.read_bytes())
+    except OSError as error:
+        raise as_turnfold_error(error, root) from error
+
+
+def raise_version(root: Path) -> None:
+    """Let a store be of this code's version from here on."""
+    try:
+        write_atomically(root / FORMAT_FILE, msgspec.json.encode(_FormatFile(FORMAT, VERSION)) + b"\n")
+    except OSError as error:
+        raise as_turnfold_error(error, root) from error
+
+
 def _make_folders(root: Path) -> None:
     for folder in (TENANTS, FOLLOWERS):
         (root / folder).mkdir(exist_ok=True)
@@ -148,7 +170,7 @@ def not_a_store(root: Path) -> TurnfoldError:
     return StoreCorrupt(f"{root} is not a Turnfold files store: it holds other files", hint=hint, path=str(root))
 
 
-def _check_format(path: Path, content: bytes) -> None:
+def _check_format(path: Path, content: bytes) -> int:
     try:
         found = msgspec.json.decode(content, type=_FormatFile)
     except msgspec.MsgspecError as error:
@@ -161,6 +183,7 @@ def _check_format(path: Path, content: bytes) -> None:
             path=str(path.parent),
             version=found.version,
         )
+    return found.version
 
 
 def refuse_network_mount(root: Path, mounts: str | None = None) -> None:

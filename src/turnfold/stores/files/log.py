@@ -25,9 +25,15 @@ from turnfold.stores.files.lines import BadLine, Line, decode_line, encode_line,
 from turnfold.stores.files.parts import PartFolder
 from turnfold.stores.files.replay import Grave, ReadableLog
 from turnfold.stores.files.rewriting import rewrite_segment
-from turnfold.stores.files.snapshots import INDEX_FILE
+from turnfold.stores.files.sealed import SEALED_SUFFIX, SealedFile, pack
+from turnfold.stores.files.snapshots import INDEX_FILE, FileSign, sign_of
 from turnfold.stores.files.staging import Staged
 from turnfold.stores.files.state import LogState
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a compressed segment still has its plain one beside it, which is the one that counts."""
+    return path.name.endswith(SEALED_SUFFIX) and path.with_name(path.name.removesuffix(SEALED_SUFFIX)).exists()
 
 
 class Written(NamedTuple):
@@ -107,7 +113,7 @@ class SessionLog(ReadableLog):
             return False
         if self._state is not None and self._state.deleted:
             self._bury(self._state)
-        elif os.fstat(self._file.fd).st_size != self._end:
+        elif self._file.size() != self._end:
             self._cut_tail()
         elif self._unsettled:
             self.write_line(Line(settled=min(self._unsettled)))
@@ -222,6 +228,45 @@ class SessionLog(ReadableLog):
         self._take_in(line, [])
         self.sync(written)
 
+    # ---- compressing -----------------------------------------------------------------------------------------------------------------
+    def roll(self) -> None:
+        """Let the next line go into a new, empty segment, and make that segment, so that nothing is undecided. Hold everything."""
+        if not self._rolled:
+            self.write_line(Line(next_segment=self._number + 1))
+            self._rolled = True
+        self._open(self._number + 1, create=True)
+        if self._durable:
+            sync_directory(self.path)
+
+    def beginning(self, size: int) -> bytes:
+        """The first bytes of the open segment. Call it with ``lock`` held, after a look."""
+        assert self._file is not None
+        return self._file.read(0, min(size, self._end))
+
+    def plain_segments(self) -> list[int]:
+        """The numbers of the rolled segments that are not compressed. Call it with ``lock`` held, after a look."""
+        return [number for number in sorted(self._signs) if number < self._number and (self.path / layout.segment_name(number)).exists()]
+
+    def content_of(self, number: int) -> tuple[FileSign, bytes]:
+        """A rolled segment and its sign. Call it with ``lock`` held, after a look."""
+        segment = self._segment(number)
+        return self._signs[number], segment.read(0, segment.size())
+
+    def seal(self, number: int, sign: FileSign, packed: bytes) -> bool:
+        """Put the compressed form in place of a plain segment, if it is still the one that was read. Hold everything, in order."""
+        path = self.path / layout.segment_name(number)
+        try:
+            if sign_of(path.stat()) != sign:
+                return False
+        except FileNotFoundError:
+            return False
+        write_atomically(path.with_name(path.name + SEALED_SUFFIX), packed, durable=self._durable)
+        path.unlink()
+        if self._durable:
+            sync_directory(self.path)
+        self.forget()
+        return True
+
     # ---- erasing ---------------------------------------------------------------------------------------------------------------------
     def _erase(self, state: LogState) -> None:
         """Take erased payloads out of the files; the log says already that they are gone."""
@@ -230,8 +275,10 @@ class SessionLog(ReadableLog):
         with self._without_rows():
             for number in sorted(set(self._unerased.values())):
                 segment = self._segment(number)
-                size = self._end if number == self._number else os.fstat(segment.fd).st_size
-                write_atomically(segment.path, rewrite_segment(read_range(segment.fd, 0, size), state), durable=self._durable)
+                size = self._end if number == self._number else segment.size()
+                content = rewrite_segment(segment.read(0, size), state)
+                sealed = isinstance(segment, SealedFile)
+                write_atomically(segment.path, pack(content) if sealed else content, durable=self._durable)
         self.forget()
 
     @contextlib.contextmanager
@@ -251,7 +298,7 @@ class SessionLog(ReadableLog):
     def _sweep(self) -> None:
         """Remove the cache, and what interrupted writers left beside the log: they may hold what is being erased."""
         for path in self.path.iterdir():
-            if path.name == INDEX_FILE or path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)):
+            if path.name == INDEX_FILE or path.name.endswith((layout.TORN_SUFFIX, layout.TEMPORARY_SUFFIX)) or _is_left_over(path):
                 path.unlink(missing_ok=True)
 
     def delete(self, now_us: int) -> None:
@@ -280,7 +327,8 @@ class SessionLog(ReadableLog):
             self.parts.remove_all()
         self._sweep()
         for number in self._spent:
-            (self.path / layout.segment_name(number)).unlink(missing_ok=True)
+            for suffix in ("", SEALED_SUFFIX):
+                (self.path / (layout.segment_name(number) + suffix)).unlink(missing_ok=True)
         if self._durable:
             sync_directory(self.path)
         self._spent = []

@@ -24,9 +24,10 @@ from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
 from turnfold.stores._disk import as_turnfold_error, try_lock, write_atomically
 from turnfold.stores.files import layout
-from turnfold.stores.files.disk import OpenFile, open_log_file, read_range
+from turnfold.stores.files.disk import OpenFile, open_log_file
 from turnfold.stores.files.lines import BadLine, Line, decode_line, row_places, settled_mark, torn_only
 from turnfold.stores.files.rows import decode_event, decode_id
+from turnfold.stores.files.sealed import SEALED_SUFFIX, SealedFile
 from turnfold.stores.files.snapshots import (
     INDEX_FILE,
     INDEX_LINES_MIN,
@@ -194,10 +195,18 @@ class ReadableLog:
         if self._file is not None:
             self._signs[self._number] = sign_of(os.fstat(self._file.fd))
         try:
-            self._file = open_log_file(self.path / layout.segment_name(number), create=create)
+            self._file = self.open_segment(number, create=create)
         except FileNotFoundError as error:
             raise Moved from error
         self._number, self._end, self._rolled = number, 0, False
+
+    def open_segment(self, number: int, *, create: bool = False) -> OpenFile:
+        """Open a segment, plain or compressed."""
+        path = self.path / layout.segment_name(number)
+        try:
+            return open_log_file(path, create=create)
+        except FileNotFoundError:
+            return SealedFile(path.with_name(path.name + SEALED_SUFFIX))
 
     def _consume(self, *, is_last: bool) -> None:
         """Read and apply the lines from the known place to the end of the open segment."""
@@ -205,14 +214,14 @@ class ReadableLog:
         size = READ_BYTES
         self._stopped = False
         while not self._stopped:
-            data = read_range(self._file.fd, self._end, size)
+            data = self._file.read(self._end, size)
             used = self._apply_lines(data, is_last=is_last)
             self._end += used
             if len(data) < size:
                 break
             if not used:
                 size *= 2  # one line is longer than that
-        if not is_last and not self._rolled and os.fstat(self._file.fd).st_size > self._end:
+        if not is_last and not self._rolled and self._file.size() > self._end:
             raise self._corrupt(self._end, "it is not complete, and a later segment follows")
 
     def _apply_lines(self, data: bytes, *, is_last: bool) -> int:
@@ -236,14 +245,14 @@ class ReadableLog:
 
     def _rest(self, offset: int) -> bytes:
         assert self._file is not None
-        return read_range(self._file.fd, offset, max(os.fstat(self._file.fd).st_size - offset, 0))
+        return self._file.read(offset, max(self._file.size() - offset, 0))
 
     def _corrupt(self, offset: int, problem: str) -> Exception:
         """The error for damage at a place; or, where only the last lines were read, the order to read from the beginning first."""
         assert self._file is not None
         if not self._fresh:
             return Moved()
-        line_number = read_range(self._file.fd, 0, offset).count(b"\n") + 1
+        line_number = self._file.read(0, offset).count(b"\n") + 1
         return StoreCorrupt(
             f"{self._file.path}, line {line_number}: {problem}",
             hint="restore the file from a backup, or cut the line out to go on without it",
@@ -297,7 +306,7 @@ class ReadableLog:
             return decode_event(self._unwritten[seq])
         offset, size = state.offsets[seq - 1], state.sizes[seq - 1]
         segment = self._segment(state.segment_of(seq))
-        return decode_event(read_range(segment.fd, offset, size))
+        return decode_event(segment.read(offset, size))
 
     # ---- the cache beside the log ----------------------------------------------------------------------------------------------------
     def _restore(self, numbers: Sequence[int]) -> int:
@@ -312,7 +321,7 @@ class ReadableLog:
         signs = position.signs
         if position.number not in numbers or sorted(signs) != [number for number in numbers if number < position.number]:
             return 0
-        if any(sign_of((self.path / layout.segment_name(number)).stat()) != sign for number, sign in signs.items()):
+        if any(_sign_at(self.path / layout.segment_name(number)) != sign for number, sign in signs.items()):
             return 0
         self._open(position.number)
         assert self._file is not None
@@ -342,14 +351,13 @@ class ReadableLog:
         assert line.when is not None
         if settled_mark(line.transaction) in self._rest(offset):
             return True
-        path = self.root / line.when.log / layout.segment_name(line.when.segment)
         try:
-            source = OpenFile(path, os.O_RDONLY)
+            source = ReadableLog(self.root, line.when.log).open_segment(line.when.segment)
         except FileNotFoundError:
             return False
         size = READ_GAP_BYTES
         while True:
-            data = read_range(source.fd, line.when.offset, size)
+            data = source.read(line.when.offset, size)
             newline = data.find(b"\n")
             if newline >= 0 or len(data) < size:
                 break
@@ -387,7 +395,7 @@ class ReadableLog:
                 end = offset + state.sizes[seqs[upto] - 1]
                 upto += 1
             segment = self._segment(number)  # held by name: it closes with its last reference
-            data = memoryview(read_range(segment.fd, start, end - start))
+            data = memoryview(segment.read(start, end - start))
             for seq in seqs[at:upto]:
                 offset = state.offsets[seq - 1] - start
                 events.append(self._event(state, seq, data[offset : offset + state.sizes[seq - 1]], with_source=with_source))
@@ -399,7 +407,7 @@ class ReadableLog:
         if number == self._number and self._file is not None:
             return self._file
         try:
-            segment = OpenFile(self.path / layout.segment_name(number), os.O_RDONLY)
+            segment = self.open_segment(number)
         except FileNotFoundError as error:
             raise Moved from error
         if sign_of(os.fstat(segment.fd)) != self._signs[number]:
@@ -414,3 +422,11 @@ class ReadableLog:
             raise StoreCorrupt(f"{path}: the event at seq {seq} is damaged", path=str(path), seq=seq) from error
         redact = state.tombstones.get(seq)
         return event if redact is None or event.redacted else tombstone_event(event, redact)
+
+
+def _sign_at(path: Path) -> FileSign | None:
+    """The sign of a segment's file, plain or compressed; None where there is neither."""
+    for one in (path, path.with_name(path.name + SEALED_SUFFIX)):
+        with contextlib.suppress(FileNotFoundError):
+            return sign_of(one.stat())
+    return None

@@ -19,7 +19,7 @@ from turnfold.model.event import RangeTombstone, Seal
 from turnfold.model.run import Run
 from turnfold.model.session import Entry, SessionKey
 from turnfold.model.usage import Usage
-from turnfold.stores.files.disk import OpenFile, read_range
+from turnfold.stores.files.disk import OpenFile
 from turnfold.stores.files.lines import GenesisRow, LeaseRow
 from turnfold.stores.files.state import LogState
 
@@ -92,7 +92,7 @@ _decode = msgspec.msgpack.Decoder(Snapshot).decode
 def tail_of(file: OpenFile, end: int) -> bytes:
     """The last bytes before a place; they hold the checksum of the line that ends there."""
     start = max(end - _TAIL_BYTES, 0)
-    return read_range(file.fd, start, end - start)
+    return file.read(start, end - start)
 
 
 def encode_snapshot(state: LogState, position: Position) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,6 @@ from turnfold.limits import COMPACT_SESSIONS, LOCK_WAIT_S_MAX, PAGE_EVENTS_MAX
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Event, Seal
 from turnfold.model.query import (
-    NOTHING_COMPACTED,
     ChangedSession,
     CheckReport,
     Compacted,
@@ -34,9 +34,10 @@ from turnfold.model.query import (
 )
 from turnfold.model.run import Run
 from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
-from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, Clock
+from turnfold.ports.store import ATOMIC_ALSO, COMPACTS, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, Clock
 from turnfold.stores.files import catalog, layout
 from turnfold.stores.files.catalog import Catalog
+from turnfold.stores.files.compacting import COMPACT, Compactor
 from turnfold.stores.files.followers import Follower
 from turnfold.stores.files.lines import LeaseRow, Line
 from turnfold.stores.files.log import SessionLog
@@ -85,7 +86,7 @@ class FilesStore:
             raise InvalidInput(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
         durable = durability == "full"
         self.url = f"files:///{quote(str(self._root))}" + ("" if durable else f"?durability={durability}")
-        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, ATOMIC_ALSO} | ({DURABLE_ON_ACK} if durable else set()))
+        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, ATOMIC_ALSO, COMPACTS} | ({DURABLE_ON_ACK} if durable else set()))
         layout.prepare_root(self._root)
         self._clock = clock
         self._lock_wait_s = lock_wait_s
@@ -102,6 +103,13 @@ class FilesStore:
         self._catalog = Catalog(self._root, self._log_at)
         self._changes = Changes(self._root / layout.CHANGES_FILE)
         self._followers: dict[str, Follower] = {}
+        self._compactor = Compactor(
+            self._logs,
+            self._writer,
+            lambda: self.changed_sessions(COMPACT, sys.maxsize),
+            lambda: self._follower(COMPACT),
+            self._clock,
+        )
         self._watches = []
 
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
@@ -341,12 +349,22 @@ class FilesStore:
     def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
         """See ``ports.store``."""
         self._check_open()
-        return NOTHING_COMPACTED
+        if layout.version_of(self._root) < layout.COMPACT_VERSION:
+            from turnfold.stores.sql.migrations import outdated
+
+            raise outdated(str(self._root), layout.MIGRATIONS[1:], post=True)
+        return self._compactor.step(sessions_max)
 
     def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
-        """See ``ports.store``; there is one version so far."""
+        """See ``ports.store``; a version is the number in the format file."""
         self._check_open()
-        return MigrationReport(before=layout.VERSION, after=layout.VERSION, known=layout.VERSION, dry_run=dry_run)
+        before = layout.version_of(self._root)
+        todo = layout.MIGRATIONS[before:]
+        if todo and post and not dry_run:
+            layout.raise_version(self._root)
+        after = layout.version_of(self._root)
+        done, rest = (todo, ()) if post else ((), todo)
+        return MigrationReport(before=before, after=after, known=layout.VERSION, applied=done, pending=rest, dry_run=dry_run)
 
     def close(self) -> None:
         """See ``ports.store``."""

@@ -36,7 +36,7 @@ PAUSE_S_MAX: Final = 0.5
 CONNECT_S_MAX: Final = 5.0
 IDLE_LINKS_MAX: Final = 64
 REDIRECTIONS_MAX: Final = 16
-_LATER = (
+LATER = (
     refusals.BusyLoadingError,
     refusals.ClusterDownError,
     refusals.TryAgainError,
@@ -116,7 +116,11 @@ class _Node:
         link = self.take()
         answers: list[Any] = []
         try:
-            link.send_packed_command([data], check_health=False)
+            try:
+                link.send_packed_command([data], check_health=False)
+            except refusals.ResponseError as refusal:  # of connecting: the database, for example
+                link.disconnect()
+                return [refusal] * count
             for _ in range(count):
                 try:
                     answers.append(link.read_response())
@@ -207,7 +211,7 @@ class Links:
                 answers = self._first.exchange(calls[0].data if len(calls) == 1 else b"".join([call.data for call in calls]), len(calls))
             except (refusals.ConnectionError, refusals.TimeoutError, OSError) as failure:
                 return self._patiently(calls, [None] * len(calls), list(range(len(calls))), failure, wait_s)
-            again = [at for at, answer in enumerate(answers) if isinstance(answer, (*_LATER, refusals.NoScriptError))]
+            again = [at for at, answer in enumerate(answers) if isinstance(answer, (*LATER, refusals.NoScriptError))]
             return answers if not again else self._patiently(calls, answers, again, answers[again[0]], wait_s)
         return self._patiently(calls, [None] * len(calls), list(range(len(calls))), None, wait_s)
 
@@ -253,7 +257,7 @@ class Links:
                 answers[at] = self._asked(calls[at], answer) if type(answer) is refusals.AskError else answer
                 if isinstance(answers[at], refusals.MovedError):
                     self._moved(calls[at], answers[at])
-                elif not isinstance(answers[at], (*_LATER, refusals.NoScriptError)):
+                elif not isinstance(answers[at], (*LATER, refusals.NoScriptError)):
                     continue
                 again.append(at)
                 if failure is None or isinstance(failure, (refusals.NoScriptError, refusals.AskError)):
@@ -286,7 +290,7 @@ class Links:
                 failure = error
                 continue
             if isinstance(answer, Exception):
-                if not isinstance(answer, _LATER):
+                if not isinstance(answer, LATER):
                     raise answer
                 failure = answer
                 continue
@@ -355,9 +359,12 @@ class Links:
             StoreUnavailable: It does not answer.
         """
         try:
-            return self._at(node).exchange(pack(*words), 1)[0]
+            answer = self._at(node).exchange(pack(*words), 1)[0]
         except (refusals.ConnectionError, refusals.TimeoutError, OSError) as error:
             raise self.translated(error) from error
+        if isinstance(answer, LATER):
+            raise self.translated(answer) from answer
+        return answer
 
     def now_us(self) -> int:
         """The time of one of the servers, microseconds since the epoch."""

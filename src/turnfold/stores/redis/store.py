@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004 - the driver's, as a cause of ours
+
 from turnfold.core.checks import check_lease_ttl
 from turnfold.errors import LeaseLost, NotFound, SchemaTooNew, SessionNotFound, StoreUnavailable, TurnfoldError
-from turnfold.limits import COMPACT_SESSIONS, REDIS_ATTEMPTS_MAX, TOMBSTONE_DAYS
+from turnfold.limits import COMPACT_SESSIONS, REDIS_ATTEMPTS_MAX, REDIS_OPEN_WAIT_S, TOMBSTONE_DAYS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
 from turnfold.model.query import (
@@ -38,11 +40,11 @@ from turnfold.stores.redis.deciding import Command, decode_run, decode_seal, pac
 from turnfold.stores.redis.hot import append_words, decode_answer, is_hot, latest_at_us
 from turnfold.stores.redis.index import SEARCH
 from turnfold.stores.redis.keys import HOT, SUFFIXES, C, H, Names, P, R, S, T
-from turnfold.stores.redis.links import Call, Links, command
+from turnfold.stores.redis.links import LATER, PAUSE_S_MAX, Call, Links, command
 from turnfold.stores.redis.reading import Reader
 from turnfold.stores.redis.rows import HeadRow, decode_head, encode_head
 from turnfold.stores.redis.scripts import load_scripts
-from turnfold.stores.redis.settings import ask_settings, judge, warn
+from turnfold.stores.redis.settings import Kept, ask_settings, judge, warn
 from turnfold.stores.redis.watching import RedisWatch, Watcher
 from turnfold.stores.redis.writing import PAUSE_S, Room, Writer
 
@@ -83,13 +85,24 @@ class RedisStore:
         self._combiner: Combiner[Call, Any] = Combiner(self._links.run)
         self._watcher = Watcher(self._links, self._room.channel.encode())
         try:
-            kept = judge(ask_settings(self._links), address.durability)
-            self._check_layout()
+            kept = self._begin()
         except BaseException:
             self.close()
             raise
         self.capabilities = frozenset({MULTI_PROCESS, SEARCH_INDEX}) | kept.capabilities
         warn(address.name, kept.worries)
+
+    def _begin(self) -> Kept:
+        """Ask for settings and layout; a server that is just starting is waited for a moment."""
+        end = time.monotonic() + min(self._address.wait_s, REDIS_OPEN_WAIT_S)
+        while True:
+            try:
+                self._check_layout()
+                return judge(ask_settings(self._links), self._address.durability)
+            except StoreUnavailable as error:
+                if not isinstance(error.__cause__, (ConnectionError, TimeoutError, *LATER)) or time.monotonic() >= end:
+                    raise
+                time.sleep(PAUSE_S_MAX / 4)
 
     def _check_layout(self) -> None:
         name = self._room.names.layout

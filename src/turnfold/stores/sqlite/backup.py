@@ -36,7 +36,9 @@ def backup_database(path: str, target: Path, *, replace: bool) -> CheckReport:
         StoreUnavailable: It cannot be written.
     """
     if target.exists() and not replace:
-        raise AlreadyExists(f"{target} exists already", hint="choose another name, or replace it", kind="file", name=str(target))
+        raise AlreadyExists(
+            f"{target} exists already", hint="choose another name, or say that it is to be replaced", kind="file", name=str(target)
+        )
     part = target.with_name(target.name + PART_SUFFIX)
     try:
         with translated(str(target)):
