@@ -26,6 +26,8 @@ class Place:
     commits_at_once = True
     """Whether a plain commit is one request: then a cut before it leaves nothing, and a cut after the answer leaves it written."""
 
+    has_standby = False
+    """Whether a copy of its server can take over."""
     http = False
     """Whether the server speaks HTTP, so that its answers can be replaced by errors."""
     needle = b""

@@ -119,6 +119,7 @@ class StandbyPlace(Place):
     """A PostgreSQL whose commits are acknowledged when its standby has them; behind an address that follows the primary, as a load balancer."""
 
     name = "postgres with a standby"
+    has_standby = True
 
     def start(self) -> None:
         """See ``Place``."""
@@ -152,6 +153,7 @@ class S3Place(ServerPlace):
     """Object storage. Moto keeps nothing when it ends, so it is never killed; network and answers can fail."""
 
     name = "s3"
+    answer_s_max = 90.0  # OBJECT_REQUEST_S_MAX, and one more request
     http = True
     needle = b"PUT /"
 
