@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,12 @@ class Place:
     def url(self) -> str:
         """The store's URL."""
         raise NotImplementedError(type(self).__name__)
+
+    def empty_url(self) -> str:
+        """Return the URL of an empty store in the same place, another one each time."""
+        folder = self.folder / secrets.token_hex(6)
+        folder.mkdir(parents=True)
+        return self.on(folder)
 
     def start(self) -> None:
         """Start what the store needs."""
@@ -123,3 +130,7 @@ class MemoryPlace(Place):
     def url(self) -> str:
         """See ``Place``."""
         return "memory://"
+
+    def empty_url(self) -> str:
+        """See ``Place``: every memory store is a new one."""
+        return self.url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -77,6 +78,10 @@ class RedisPlace(ServerPlace):
             raise CannotBreak("no redis-server is installed")
         return RedisServer(self.folder / "redis", self._settings)
 
+    def empty_url(self) -> str:
+        """See ``Place``: other names of keys."""
+        return f"{self.url}&prefix=t{secrets.token_hex(6)}"
+
     @contextmanager
     def read_only(self) -> Iterator[None]:
         """Make it a replica of nobody: replicas take no writes."""
@@ -99,6 +104,10 @@ class PostgresPlace(ServerPlace):
         """See ``ServerPlace``."""
         _need_postgres()
         return PostgresServer(self.folder / "postgres")
+
+    def empty_url(self) -> str:
+        """See ``Place``: another schema."""
+        return f"{self.url}&schema=t{secrets.token_hex(6)}"
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
@@ -171,6 +180,10 @@ class S3Place(ServerPlace):
         assert isinstance(moto, MotoServer)
         self._moto = moto
         self._url = moto.store_url(moto.new_bucket(), "faults")
+
+    def empty_url(self) -> str:
+        """See ``Place``: another prefix."""
+        return self._url.replace("/faults?", f"/{secrets.token_hex(6)}?")
 
     @property
     def server(self) -> Server:
