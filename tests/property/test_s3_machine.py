@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.property.store_machine import StoreMachine
+from tests.s3 import in_prefix
 from turnfold.ports.store import Store
 from turnfold.stores.s3 import S3Store, segments
 from turnfold.testing.clock import FakeClock
@@ -33,7 +33,7 @@ def test_machine(bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Random commits on object storage; now and then by a process that knows nothing yet, or after a compaction."""
 
         def make_store(self, clock: FakeClock) -> Store:
-            self.url = bucket_url.replace("/?", f"/{secrets.token_hex(6)}?")
+            self.url = in_prefix(bucket_url)
             return S3Store(self.url, clock=clock)
 
         @rule()
