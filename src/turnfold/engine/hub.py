@@ -3,6 +3,7 @@
 Theory of operation. The store's ``watch`` calls ``wake`` after any commit, perhaps too often. A dispatcher thread then asks ``last_seqs`` for
 the sessions that somebody follows, in one read, and wakes those followers whose session moved past what they have. A follower subscribes
 before its first read, reads from its cursor, and waits for "past this seq"; so it never misses, and the cursor keeps it from repeating.
+A store that wakes only for sessions that are followed is told which these are, before they are looked at.
 Commits of this process are told directly, without the read. The dispatcher and the watch run only while somebody follows. The fallback
 when a wake-up is lost or a store has no channel is a look every second: one read per store, whatever the number of followers.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from turnfold.errors import StoreClosed, TurnfoldError
 from turnfold.limits import POLL_INTERVAL_S
+from turnfold.ports.store import FollowingWatch
 
 if TYPE_CHECKING:
     import asyncio
@@ -195,6 +197,8 @@ class Hub:
                         self._thread = None
                         return
                     keys = list(self._by_key)
+                if isinstance(watch, FollowingWatch):
+                    watch.follow(keys)
                 self._look(keys)
         finally:
             if watch is not None:

@@ -89,6 +89,27 @@ class Watch(Protocol):
 
 
 @runtime_checkable
+class Shredder(Protocol):
+    """What a store with the capability ``encrypted`` can do beside the others."""
+
+    def forget_key(self, key: SessionKey, *, owner: str | None = None) -> int:
+        """Destroy the keys of a session, which makes every copy of it unreadable; return how many there were."""
+        ...
+
+
+@runtime_checkable
+class FollowingWatch(Watch, Protocol):
+    """A watch that wants to know which sessions somebody follows, because a wake-up for each commit to any session would cost every commit."""
+
+    def follow(self, keys: Iterable[SessionKey]) -> None:
+        """Wake for commits to these sessions from now on; whoever calls reads afterwards what was committed before.
+
+        Called with all of them, and again at each look: a session that is not there yet is asked for again.
+        """
+        ...
+
+
+@runtime_checkable
 class Store(Protocol):
     """What every store does. All methods block and may be called from any thread; errors are TurnfoldErrors, never a driver's."""
 

@@ -187,10 +187,11 @@ def _leading_singles(commits: Sequence[Commit]) -> Iterator[int]:
 
 def _appended(result: PGresult, commit: Commit, *, created: bool = False) -> Committed | None:
     """Read the answer of ``append`` or ``commit_events``; None where it refused."""
-    if not result.ntuples:
-        return None
     value = result.get_value
-    last_seq = _int8(value(0, 0) or b"")[0]
+    place = value(0, 0)
+    if place is None:
+        return None
+    last_seq = _int8(place)[0]
     now_us = _int8(value(0, 1) or b"")[0]
     incarnation, branch = original((value(0, 2) or b"").decode()), original((value(0, 3) or b"").decode())
     count = len(commit.events)

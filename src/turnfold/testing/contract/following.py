@@ -14,6 +14,7 @@ from turnfold.model.event import NewEvent, Seal
 from turnfold.model.query import ChangedSession, EventQuery, SearchQuery, SessionQuery
 from turnfold.model.run import Run
 from turnfold.model.session import Lease, SessionKey
+from turnfold.ports.store import FollowingWatch
 from turnfold.testing.contract import build
 from turnfold.testing.contract.base import ContractBase
 
@@ -199,6 +200,22 @@ class WatchCases(ContractBase):
                 woken.clear()
                 self.write(commit)
                 assert woken.wait(WAKE_S)
+        finally:
+            watch.close()
+
+    def test_wakes_for_the_sessions_that_are_followed(self) -> None:
+        key, other = self.create(), self.key("later")
+        woken = threading.Event()
+        watch = self.store.watch(woken.set)
+        try:
+            if isinstance(watch, FollowingWatch):
+                watch.follow([key, other])
+            for target in (key, other, key):
+                woken.clear()
+                self.append(target, "x", **({"genesis": build.genesis()} if target is other else {}))
+                if isinstance(watch, FollowingWatch):
+                    watch.follow([key, other])
+                assert woken.wait(WAKE_S), "no wake-up within a second"
         finally:
             watch.close()
 

@@ -53,6 +53,7 @@ CREATE TABLE counter(
   updated_at_us bigint NOT NULL,
   listed_at_us bigint NOT NULL,
   touched boolean NOT NULL DEFAULT false,
+  relisted boolean NOT NULL DEFAULT false, -- the last commit moved it in the lists: RETURNING cannot say so by itself
   expires_at_us bigint,
   ttl_us bigint,
   input_tokens bigint NOT NULL DEFAULT 0,
@@ -254,14 +255,14 @@ BEGIN
 END $$;
 
 -- The hottest call: one event, to the active branch, by anybody who may. It writes if every check holds, else it changes nothing and returns
--- no row. An id that is there already is a unique violation, which undoes everything.
+-- no seq. An id that is there already is a unique violation, which undoes everything.
 CREATE FUNCTION append(
   p_tenant text, p_session text, p_now bigint, p_owner text, p_incarnation text, p_branch text, p_expected bigint, p_lease bigint,
   p_id text, p_type text, p_data bytea, p_at bigint, p_run text, p_message text, p_parent text, p_visibility text,
   p_messages bigint, p_turns bigint, p_tokens bigint, p_usage bytea, p_extra bytea, p_meta bytea, p_salt bytea, p_digest bytea,
   p_numbers bigint[], p_model text,
   OUT o_seq bigint, OUT o_now bigint, OUT o_incarnation text, OUT o_branch text
-) RETURNS SETOF record LANGUAGE plpgsql AS $$
+) RETURNS record LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE r record;
 BEGIN
@@ -271,6 +272,7 @@ BEGIN
     last_seq = last_seq + 1, message_count = message_count + p_messages, turn_count = turn_count + p_turns,
     token_count = token_count + p_tokens, updated_at_us = greatest(updated_at_us, p_at),
     expires_at_us = CASE WHEN ttl_us IS NULL THEN expires_at_us ELSE o_now + ttl_us END,
+    relisted = NOT touched OR p_at > listed_at_us + 60000000,
     listed_at_us = CASE WHEN touched AND p_at <= listed_at_us + 60000000 THEN listed_at_us ELSE greatest(updated_at_us, p_at) END,
     touched = true
   WHERE tenant = p_tenant AND session_id = p_session AND status = 'active'
@@ -279,7 +281,7 @@ BEGIN
     AND (CASE WHEN lease_holder IS NULL THEN p_lease IS NULL ELSE fence = p_lease END)
     AND (expires_at_us IS NULL OR expires_at_us > o_now)
     AND (p_branch IS NULL OR p_branch = active_branch)
-  RETURNING gen, last_seq, incarnation, active_branch, forked_seq, pruned, clean_seq, watched_until_us, listed_at_us, updated_at_us INTO r;
+  RETURNING gen, last_seq, incarnation, active_branch, forked_seq, pruned, clean_seq, watched_until_us, listed_at_us, relisted INTO r;
   IF NOT FOUND THEN
     RETURN;
   END IF;
@@ -288,13 +290,15 @@ BEGIN
   VALUES (p_tenant, p_session, r.gen, r.last_seq, p_id, p_type, p_data, p_at, o_now,
     CASE WHEN r.forked_seq IS NULL THEN NULL ELSE r.active_branch END, p_run, p_message, p_parent, p_visibility,
     p_messages, p_turns, p_tokens, p_usage, p_extra, p_meta, p_salt, p_digest);
-  IF r.pruned AND EXISTS (SELECT FROM pruned_id WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen AND id = p_id) THEN
-    RAISE unique_violation;
+  IF r.pruned THEN -- an IF of its own: a condition with a query in it costs 10 µs, asked or not
+    IF EXISTS (SELECT FROM pruned_id WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen AND id = p_id) THEN
+      RAISE unique_violation;
+    END IF;
   END IF;
   IF r.clean_seq = r.last_seq - 1 THEN
     INSERT INTO changed(tenant, session_id, name) SELECT p_tenant, p_session, name FROM follower ON CONFLICT DO NOTHING;
   END IF;
-  IF r.listed_at_us = r.updated_at_us THEN
+  IF r.relisted THEN
     UPDATE session SET listed_at_us = r.listed_at_us, touched = true WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen;
   END IF;
   IF p_numbers IS NOT NULL THEN
@@ -306,7 +310,6 @@ BEGIN
   o_seq := r.last_seq;
   o_incarnation := r.incarnation;
   o_branch := r.active_branch;
-  RETURN NEXT;
 END $$;
 
 -- Usage in total, and by model: `p_models` with six numbers each, one after the other.
@@ -411,7 +414,7 @@ CREATE FUNCTION commit_events(
   n_kind text[], n_name text[], n_branch text[], n_value bytea[], n_at bigint[],
   r_id text[], r_status text[], r_body bytea[], r_from text[], t_ref text[], t_body bytea[],
   OUT o_seq bigint, OUT o_now bigint, OUT o_incarnation text, OUT o_branch text
-) RETURNS SETOF record LANGUAGE plpgsql AS $$
+) RETURNS record LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   r record;
@@ -432,8 +435,8 @@ BEGIN
     updated_at_us = greatest(updated_at_us, v_latest),
     expires_at_us = CASE WHEN ttl_us IS NOT NULL AND v_count > 0 THEN o_now + ttl_us
       WHEN p_expires IS NOT NULL THEN nullif(p_expires, 0) ELSE expires_at_us END,
-    listed_at_us = CASE WHEN touched AND v_latest <= listed_at_us + 60000000 THEN listed_at_us
-      ELSE greatest(updated_at_us, v_latest) END,
+    relisted = NOT touched OR coalesce(v_latest > listed_at_us + 60000000, false),
+    listed_at_us = CASE WHEN NOT touched OR v_latest > listed_at_us + 60000000 THEN greatest(updated_at_us, v_latest) ELSE listed_at_us END,
     touched = touched OR NOT p_created,
     status = coalesce(p_to, status), end_reason = CASE WHEN p_to IS NULL THEN end_reason ELSE p_end_reason END,
     active_branch = coalesce(p_active, active_branch),
@@ -450,7 +453,7 @@ BEGIN
       AND (p_limits[3] IS NULL OR p_sums[1] <= 0 OR message_count + p_sums[1] <= p_limits[3])
       AND (p_limits[4] IS NULL OR p_sums[4] <= 0 OR branch_count + p_sums[4] <= p_limits[4])
       AND (p_limits[5] IS NULL OR p_sums[5] <= 0 OR checkpoint_count + p_sums[5] <= p_limits[5])))
-  RETURNING gen, last_seq, incarnation, active_branch, forked_seq, pruned, clean_seq, watched_until_us, listed_at_us, updated_at_us, touched
+  RETURNING gen, last_seq, incarnation, active_branch, forked_seq, pruned, clean_seq, watched_until_us, listed_at_us, relisted, touched
   INTO r;
   IF NOT FOUND THEN
     IF p_created THEN
@@ -460,11 +463,12 @@ BEGIN
   END IF;
   v_first := r.last_seq - v_count + 1;
   o_branch := coalesce(p_branch, r.active_branch); -- who changes the active branch says where its events go
-  IF v_other AND NOT p_checked AND EXISTS (
-      SELECT FROM unnest(array_append(e_branch, p_branch)) AS t(b) WHERE b NOT IN ('', 'main') AND NOT EXISTS (
+  IF v_other AND NOT p_checked THEN
+    IF EXISTS (SELECT FROM unnest(array_append(e_branch, p_branch)) AS t(b) WHERE b NOT IN ('', 'main') AND NOT EXISTS (
         SELECT FROM entry WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen AND kind = 'branch' AND name = b
           AND branch = '')) THEN
-    RAISE EXCEPTION 'refused' USING ERRCODE = 'TF001';
+      RAISE EXCEPTION 'refused' USING ERRCODE = 'TF001';
+    END IF;
   END IF;
   IF v_count > 0 THEN
     INSERT INTO event(tenant, session_id, gen, seq, id, type, data, at_us, recorded_at_us, branch, run_id, message_id, parent_id, visibility,
@@ -475,8 +479,10 @@ BEGIN
     FROM unnest(e_id, e_type, e_data, e_at, e_branch, e_run, e_message, e_parent, e_visibility, e_messages, e_turns, e_tokens, e_usage,
       e_extra, e_meta, e_salt, e_digest) WITH ORDINALITY
       AS x(id, type, data, at, branch, run, message, parent, visibility, messages, turns, tokens, usage, extra, meta, salt, digest, n);
-    IF r.pruned AND EXISTS (SELECT FROM pruned_id WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen AND id = ANY(e_id)) THEN
-      RAISE unique_violation;
+    IF r.pruned THEN
+      IF EXISTS (SELECT FROM pruned_id WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen AND id = ANY(e_id)) THEN
+        RAISE unique_violation;
+      END IF;
     END IF;
     IF cardinality(e_source) > 0 THEN
       INSERT INTO event_source(tenant, session_id, gen, seq, line)
@@ -486,7 +492,7 @@ BEGIN
       INSERT INTO changed(tenant, session_id, name) SELECT p_tenant, p_session, name FROM follower ON CONFLICT DO NOTHING;
     END IF;
   END IF;
-  IF r.listed_at_us = r.updated_at_us THEN
+  IF r.relisted THEN
     UPDATE session SET listed_at_us = r.listed_at_us, touched = r.touched WHERE tenant = p_tenant AND session_id = p_session AND gen = r.gen;
   END IF;
   IF p_usage IS NOT NULL THEN
@@ -512,7 +518,6 @@ BEGIN
   END IF;
   o_seq := r.last_seq;
   o_incarnation := r.incarnation;
-  RETURN NEXT;
 END $$;
 
 -- What followers across tenants may know: which sessions moved, and how far. It runs with its owner's rights, whom the policies do not bind.
