@@ -61,7 +61,7 @@ def _transcripts() -> str:
 
 def measures() -> list[Measure]:
     """Return all measures."""
-    return [*_appends(), *_reads(), *_many(), *_rest()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis()]
 
 
 def _appends() -> list[Measure]:
@@ -179,5 +179,37 @@ def _rest() -> list[Measure]:
             contestants=("turnfold-memory", "raw-dict", "eventsourcing-memory"),
             arguments={"count": 100_000},
             quick={"count": 5_000},
+        ),
+    ]
+
+
+def _redis() -> list[Measure]:
+    both = ("turnfold-redis", "raw-redis")
+    less = {"each": 50}
+    one: dict[str, Any] = {"one": True}
+    return [
+        Measure(
+            key="redis-append",
+            workload="append",
+            where="memory",
+            contestants=(*both, "turnfold-redis-async"),
+            arguments={"count": 2_000, "cap_s": 4},
+            quick={"count": 500},
+        ),
+        Measure(key="redis-append-disk", workload="append", contestants=both, arguments={"count": 600, "cap_s": 4}, quick={"count": 200}),
+        Measure(key="redis-threads", workload="together", where="memory", contestants=both, arguments=one, quick=less),
+        Measure(key="redis-tasks", workload="together", where="memory", contestants=("turnfold-redis-async",), arguments=one, quick=less),
+        Measure(
+            key="redis-processes",
+            workload="one_of_processes",
+            kind="processes",
+            where="memory",
+            contestants=both,
+            arguments={"writers": 4, "each": 150},
+        ),
+        Measure(key="redis-cold", workload="cold", contestants=both, arguments={"size": 10_000}, seed=_SEEDED),
+        Measure(key="redis-tail", workload="tail", contestants=both, arguments={"size": 10_000}, seed=_SEEDED),
+        Measure(
+            key="redis-follow", workload="", kind="follow", where="memory", contestants=both, arguments={"count": 200}, quick={"count": 50}
         ),
     ]
