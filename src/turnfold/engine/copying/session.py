@@ -195,6 +195,8 @@ class SessionCopier:
         """Write the log from a place on, and compare what the target then has."""
         reader = self._reader(key, head)
         before = None if incarnation is None else self._target.get_session(key)
+        if before is not None and (before.info.incarnation, before.info.last_seq) != (incarnation, after_seq):
+            raise Moved  # another copy goes on with it
         sums = Sums(before)
         updated_at_us = 0 if before is None else before.info.updated_at_us
         runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
