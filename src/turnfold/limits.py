@@ -128,6 +128,8 @@ COPY_GROUP_SESSIONS: Final = 200
 """Small sessions that a copy commits together."""
 COPY_ATTEMPTS_MAX: Final = 20
 """How often a copy begins a session anew because it changed meanwhile."""
+BUNDLE_HELD_BYTES: Final = 8 * MIB
+"""So much of the logs in a bundle is read once and held; the rest is read anew for each step of its import."""
 COPY_SESSIONS_MAX: Final = 10_000_000
 """Sessions of one copy."""
 COPY_RUNS_MAX: Final = 1_000_000
