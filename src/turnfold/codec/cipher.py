@@ -128,7 +128,7 @@ def kid_in_bytes(raw: bytes) -> str | None:
 class SessionCipher:
     """Seals and opens what belongs to one creation of a session. Thread-safe; holds keys: forget it when the store closes."""
 
-    __slots__ = ("_aad", "_current", "_encrypt", "_find", "_fingerprint", "_heads", "_keys", "_kid_text", "_names", "_references", "key")
+    __slots__ = ("_aad", "_current", "_encrypt", "_find", "_fingerprint", "_heads", "_keys", "_kid_text", "_siv", "_stable", "key")
 
     def __init__(self, key: SessionKey, current: DataKey, find: Callable[[SessionKey, str], DataKey]) -> None:
         """Bind a session.
@@ -143,9 +143,9 @@ class SessionCipher:
         self._find = find
         self._aad = prefixed(*key)
         stable = current.secret[KEY_BYTES:]
+        self._stable = stable
         self._fingerprint = derive(stable, b"turnfold/fingerprint/1")
-        self._references = derive(stable, b"turnfold/reference/1")
-        self._names = siv(derive(stable, b"turnfold/name/1", 2 * KEY_BYTES))
+        self._siv: Any = None
         self._current = kid = current.kid.encode()
         self._kid_text = _TEXT + kid + b":"
         aead = gcm(current.secret[:KEY_BYTES])
@@ -156,6 +156,12 @@ class SessionCipher:
     def __repr__(self) -> str:
         """Without keys."""
         return f"SessionCipher({self.key!r})"
+
+    @property
+    def _names(self) -> Any:
+        if self._siv is None:
+            self._siv = siv(derive(self._stable, b"turnfold/name/1", 2 * KEY_BYTES))
+        return self._siv
 
     def has(self, kid: str) -> bool:
         """Whether it opens what was sealed under that key without asking the keyring."""
@@ -355,7 +361,7 @@ class SessionCipher:
 
     def reference(self, ref: str) -> str:
         """Return the name that a part has in the store: one cannot tell from it what the part is, as one can from its hash."""
-        return KEYED + hmac_digest(self._references, ref.encode(), "sha256").hex()
+        return KEYED + hmac_digest(derive(self._stable, b"turnfold/reference/1"), ref.encode(), "sha256").hex()
 
     def seal_part(self, ref: str, content: bytes) -> bytes:
         """Seal an out-of-line part."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from turnfold.codec.cipher import Index, SessionCipher, kid_in
 from turnfold.core.checks import creation_of, not_found
-from turnfold.errors import IntegrityError, StoreClosed
+from turnfold.errors import IntegrityError, KeyUnavailable, StoreClosed
 from turnfold.ids import check_session_id
 from turnfold.limits import KEY_CACHE_SESSIONS_MAX
 from turnfold.model.commit import Commit
@@ -77,27 +77,32 @@ class Keys:
         key = commit.key
         if commit.genesis is not None:
             check_session_id(key.session_id)
+        if commit.incarnation is not None:  # the store itself will see whether that one lives
+            try:
+                return self._hold(key, commit.incarnation)
+            except KeyUnavailable:
+                found = self._store.last_seqs([key]).get(key)
+                if found is None or found[0] != commit.incarnation:
+                    raise not_found(key.session_id) from None
+                raise
         found = self._store.last_seqs([key]).get(key)
-        if found is None:
-            genesis = creation_of(commit)
-            data_key = self._keyring.create(key, genesis.incarnation)
-            return Held(genesis.incarnation, SessionCipher(key, data_key, self._keyring.find), creates=True)
-        incarnation = found[0]
-        if commit.incarnation not in {None, incarnation}:
-            raise not_found(key.session_id)
-        if not self._keyring.can_forget:
-            self._confirm(key)
-        return self._hold(key, incarnation)
+        if found is not None:
+            return self._hold(key, found[0])
+        genesis = creation_of(commit)
+        data_key = self._keyring.create(key, genesis.incarnation)
+        return Held(genesis.incarnation, SessionCipher(key, data_key, self._keyring.find), creates=True)
 
     def _confirm(self, key: SessionKey) -> None:
         """See that the last event was sealed under a key of the keyring: one that derives keys would give one for any session."""
-        for event in self._store.read_events(EventQuery(key=key, descending=True, limit=1)).events:
+        for event in self._store.read_events(EventQuery(key=key, descending=True, limit=1)).events:  # SessionNotFound where there is none
             kid = kid_in(event.data_raw)
             if kid is None:
                 raise IntegrityError(f"session {key.session_id!r} is not encrypted", hint="copy it into an encrypted store")
             self._keyring.find(key, kid)
 
     def _hold(self, key: SessionKey, incarnation: str) -> Held:
+        if not self._keyring.can_forget:
+            self._confirm(key)
         cipher = SessionCipher(key, self._keyring.current(key, incarnation), self._keyring.find)
         held = Held(incarnation, cipher)
         with self._lock:
@@ -125,7 +130,7 @@ class Keys:
             return False
         with self._lock:
             self._held.pop(commit.key, None)
-        return True
+        return commit.incarnation is None  # else the caller means one that is gone
 
     # ---- to read ---------------------------------------------------------------------------------------------------------------------
     def opener(self, key: SessionKey, kid: str) -> SessionCipher:
@@ -154,6 +159,13 @@ class Keys:
         if held is not None and held.incarnation == incarnation:
             return held.cipher
         return SessionCipher(key, self._keyring.current(key, incarnation, renew=False), self._keyring.find)
+
+    def reader_of(self, key: SessionKey) -> SessionCipher:
+        """Return such a cipher of whichever creation lives; SessionNotFound where none does."""
+        found = self._store.last_seqs([key]).get(key)
+        if found is None:
+            raise not_found(key.session_id)
+        return self.reader(key, found[0])
 
     # ---- to let go -------------------------------------------------------------------------------------------------------------------
     def drop(self, key: SessionKey) -> None:

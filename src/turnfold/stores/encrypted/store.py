@@ -205,7 +205,8 @@ class EncryptedStore:
         for info in infos:
             key = SessionKey(info.tenant, info.id)
             try:
-                self._keys.reader(key, info.incarnation)
+                if not self._keyring.has(key, info.incarnation):
+                    self._keys.reader(key, info.incarnation)  # which says why
                 out.append(open_info(info, self._opener(key)))
                 opened += 1
             except KeyUnavailable as error:
@@ -232,9 +233,11 @@ class EncryptedStore:
 
     def read_part(self, key: SessionKey, ref: str, *, owner: str | None = None) -> bytes:
         """See ``ports.store``."""
-        self._store.last_seqs([])  # says that the store is closed, if it is
-        head = self._store.get_session(key, owner=owner)
-        cipher = self._keys.reader(key, head.info.incarnation)
+        try:
+            cipher = self._keys.reader_of(key)
+        except KeyUnavailable:
+            self._store.get_session(key, owner=owner)  # who may not see the session is told nothing of its key
+            raise
         sealed = self._store.read_part(key, cipher.reference(ref), owner=owner)
         kid = kid_in_bytes(sealed)
         if kid is None:
