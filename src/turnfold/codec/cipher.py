@@ -144,7 +144,7 @@ class SessionCipher:
         self._aad = prefixed(*key)
         stable = current.secret[KEY_BYTES:]
         self._stable = stable
-        self._fingerprint = derive(stable, b"turnfold/fingerprint/1")
+        self._fingerprint = blake2b(key=derive(stable, b"turnfold/fingerprint/1"), digest_size=FINGERPRINT_BYTES)
         self._siv: Any = None
         self._current = kid = current.kid.encode()
         self._kid_text = _TEXT + kid + b":"
@@ -250,16 +250,19 @@ class SessionCipher:
 
     def seal_event(self, event: Event) -> Event:
         """Return the event as the store keeps it."""
-        source = event.source
         if event.redacted:
             context = self._context(_TOMBSTONE, event.digest)
             return _replace(event, data_raw=self._seal_text(event.data_raw, context, event.salt, event.meta_raw))
-        sealed = self._seal(event.data_raw, self._event_context(_EVENT, event), event.salt, event.meta_raw)
-        data = b'%b%b"' % (self._kid_text, b2a_base64(sealed, newline=False))
-        fingerprint = blake2b(content_of(event, b""), key=self._fingerprint, digest_size=FINGERPRINT_BYTES).digest()
+        id_, type_ = event.id.encode(), event.type.encode()
+        context = b"".join((self._aad, _event_lengths(_EVENT, len(id_), len(type_), event.version), id_, type_))
+        sealed = self._seal(event.data_raw, context, event.salt, event.meta_raw)
+        fingerprint = self._fingerprint.copy()
+        fingerprint.update(content_of(event, b""))
+        source = event.source
         if source is not None:
             source = self._seal_bytes(source, self._event_context(_SOURCE, event))
-        return _replace(event, data_raw=data, salt=fingerprint, meta_raw=None, source=source)
+        data = b"".join((self._kid_text, b2a_base64(sealed, newline=False), b'"'))
+        return _replace(event, data_raw=data, salt=fingerprint.digest(), meta_raw=None, source=source)
 
     def seal_tombstone(self, tombstone: bytes, digest: bytes) -> bytes:
         """Return what is left of a redacted event's payload, sealed; the digest, which is salted, says whose it is."""
