@@ -86,7 +86,7 @@ class AppendCases(ContractBase):
 
     def test_model_that_counted_nothing_is_kept(self) -> None:
         key = self.create()
-        self.append(key, NewEvent(type="usage", usage=Usage(model="gpt")))
+        self.append(key, msgspec.structs.replace(build.event("counted nothing"), usage=Usage(model="gpt")))
         assert self.log(key)[1].usage == Usage(model="gpt")
 
     def test_payload_bytes_are_kept_verbatim(self) -> None:
