@@ -187,7 +187,7 @@ def test_after_a_rotation_new_content_has_a_new_key(place: Place) -> None:
         assert not repeated.repeated
         assert texts(client) == ["before", "after"]
         assert session.state["k"] == 1
-        kids = {event.data_raw[5:21] for event in wrapper(client)._store.read_events(EventQuery(key=S)).events}
+        kids = {event.data_raw[6:22] for event in wrapper(client)._store.read_events(EventQuery(key=S)).events}
         assert len(kids) == 2
     keys = place.keyring().list_keys()
     assert [(info.kind, info.state) for info in keys] == [

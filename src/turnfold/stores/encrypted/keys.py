@@ -74,6 +74,14 @@ class Keys:
             held = self._look_up(commit)
         return held
 
+    def known(self, commit: Commit) -> Held | None:
+        """Return the same where it is at hand, None where it has to be looked for."""
+        held = self._held.get(commit.key)
+        if held is None or self._keyring.version() != self._version:
+            return None
+        incarnation = commit.incarnation
+        return held if incarnation is None or incarnation == held.incarnation else None
+
     def _look_up(self, commit: Commit) -> Held:
         key = commit.key
         if commit.genesis is not None:

@@ -82,7 +82,21 @@ class EncryptedStore:
 
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
     def commit(self, commit: Commit) -> Committed:
-        """See ``ports.store``."""
+        """See ``ports.store``. The first half is the way of an append to a session that is known; everything else goes the long way."""
+        if commit.genesis is None and not commit.also and commit.events:
+            held = self._keys.known(commit)
+            if held is not None:
+                sealed = seal_commit(commit, held.cipher, self._keys.index)
+                if commit.incarnation is None:
+                    sealed = _replace(sealed, incarnation=held.incarnation)
+                try:
+                    return self._store.commit(sealed)
+                except TurnfoldError as error:
+                    if not self._keys.refused(commit, held, error):
+                        raise
+        return self._commit(commit)
+
+    def _commit(self, commit: Commit) -> Committed:
         for _ in range(ATTEMPTS_MAX):
             sealed, assumed = self._sealed(commit)
             try:
@@ -126,7 +140,7 @@ class EncryptedStore:
                     self._keys.created(item.key, held)
             return outcome
         try:
-            return self.commit(commit) if self._refused(assumed, outcome) else outcome
+            return self._commit(commit) if self._refused(assumed, outcome) else outcome
         except TurnfoldError as error:
             return error
 
