@@ -14,7 +14,7 @@ _SQLITE, _ASYNC, _FILES, _MEMORY = "turnfold-sqlite", "turnfold-sqlite-async", "
 
 def checks() -> list[Check]:
     """Return all checks in the order of the goals."""
-    return [*_appends(), *_reads(), *_many(), *_rest(), *_sealed()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_sealed()]
 
 
 def _sealed() -> list[Check]:
@@ -221,6 +221,33 @@ def _rest() -> list[Check]:
     port: dict[str, Any] = {"measure": "port", "ours": _MEMORY}
     return [
         *_each(
+            "G14",
+            "disk over raw JSON, live",
+            {"measure": "disk", "metric": "live", "unit": "×"},
+            {"ours": _SQLITE, "limit": 1.40},
+            {"ours": _FILES, "limit": 1.40, "text": "disk over raw JSON, live, files"},
+            {"ours": _SQLITE, "metric": "transcripts_live", "text": "disk over transcripts, live"},
+            {"ours": _SQLITE, "metric": "transcripts_log_compacted", "limit": 0.45, "text": "disk over transcripts, compacted"},
+            {
+                "ours": _SQLITE,
+                "metric": "transcripts_compacted",
+                "text": "disk over transcripts, compacted, with the search index",
+            },
+            {"ours": _FILES, "metric": "transcripts_compacted", "limit": 0.45, "text": "disk over transcripts, compacted, files"},
+            {"ours": _SQLITE, "metric": "compacted", "text": "disk over raw JSON of random words, compacted"},
+            {"ours": _FILES, "metric": "compacted", "text": "disk over raw JSON of random words, compacted, files"},
+            {"ours": _SQLITE, "metric": "cold_ratio", "text": "loading a compacted session of 10,000 over a live one"},
+            {"ours": _SQLITE, "metric": "tail_ms_after", "unit": "ms", "text": "the last 50 of a compacted session"},
+            {"ours": _SQLITE, "metric": "beside_p99_us", "unit": "µs", "text": "append beside the compacting, p99"},
+        ),
+        *_each(
+            "G14",
+            "written per append",
+            {"measure": "append-long", "metric": "written_bytes", "unit": "B"},
+            {"ours": _SQLITE, "limit": 16_384.0},
+            {"ours": _FILES, "text": "written per append to files"},
+        ),
+        *_each(
             "G15",
             "import and open: CPU",
             load,
@@ -251,5 +278,48 @@ def _rest() -> list[Check]:
             port,
             {"metric": "us", "unit": "µs", "limit": 5.0, "floor": "raw-dict", "peers": ("eventsourcing-memory",)},
             {"metric": "at_100000_us", "unit": "µs", "limit": 5.0, "text": "the 100,000th memory commit at the port"},
+        ),
+    ]
+
+
+def _redis() -> list[Check]:
+    ours: dict[str, Any] = {"ours": "turnfold-redis", "floor": "raw-redis"}
+    us: dict[str, Any] = {"metric": "us", "unit": "µs"}
+    rate: dict[str, Any] = {"metric": "per_s", "unit": "/s", "higher": True}
+    follow: dict[str, Any] = {"measure": "redis-follow", "unit": "ms"} | ours
+    return [
+        *_each(
+            "G13",
+            "append to Redis",
+            us | ours,
+            {"measure": "redis-append", "kind": "ratio", "limit": 1.4},
+            {"measure": "redis-append", "ours": "turnfold-redis-async", "kind": "ratio", "text": "async append to Redis"},
+            {"measure": "redis-append-disk", "kind": "ratio", "text": "append to Redis, on disk"},
+        ),
+        *_each(
+            "G13",
+            "one hot session on Redis",
+            rate,
+            {"measure": "redis-tasks", "ours": "turnfold-redis-async", "limit": 10_000.0, "text": "16 tasks on one session, Redis"},
+            ours | {"measure": "redis-threads", "limit": 10_000.0, "text": "16 threads on one session, Redis"},
+            ours | {"measure": "redis-processes", "text": "4 processes on one session, Redis"},
+            ours
+            | {
+                "measure": "redis-processes",
+                "metric": "lost",
+                "unit": "lost",
+                "higher": False,
+                "limit": 0.0,
+                "text": "4 processes on one session, Redis: lost",
+            },
+        ),
+        *_each("G6", "open and load 10,000 from Redis", {"measure": "redis-cold", "metric": "ms", "unit": "ms"}, ours),
+        *_each("G7", "last 50 of 10,000 on Redis", {"measure": "redis-tail", "metric": "ms", "unit": "ms"}, ours),
+        *_each(
+            "G16",
+            "follow on Redis from another process, p50",
+            follow,
+            {"metric": "ms", "limit": 0.2, "then": 0.02},
+            {"metric": "p99_ms", "limit": 0.5, "then": 0.08, "text": "follow on Redis from another process, p99"},
         ),
     ]

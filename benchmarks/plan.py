@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -52,9 +54,15 @@ PEERS = ("openai-agents", "eventsourcing", "agent-session-linker")
 _SEEDED = {"sizes": [100, 1_000, 5_000, 10_000]}
 
 
+def _transcripts() -> str:
+    """The folder of real transcripts, empty where there is none."""
+    folder = Path(os.environ.get("TURNFOLD_SHARED_DIR", "../shared")) / "data" / "transcripts"
+    return str(folder.resolve()) if folder.is_dir() else ""
+
+
 def measures() -> list[Measure]:
     """Return all measures."""
-    return [*_appends(), *_reads(), *_many(), *_rest()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis()]
 
 
 def _appends() -> list[Measure]:
@@ -152,6 +160,13 @@ def _rest() -> list[Measure]:
             contestants=("turnfold-sqlite", "raw-sqlite", "turnfold-files", *PEERS),
         ),
         Measure(
+            key="disk",
+            workload="disk",
+            contestants=("turnfold-sqlite", "turnfold-files"),
+            arguments={"size": 10_000, "transcripts": _transcripts()},
+            quick={"size": 2_000, "appends": 300},
+        ),
+        Measure(
             key="follow",
             workload="",
             kind="follow",
@@ -166,5 +181,37 @@ def _rest() -> list[Measure]:
             contestants=("turnfold-memory", "raw-dict", "eventsourcing-memory"),
             arguments={"count": 100_000},
             quick={"count": 5_000},
+        ),
+    ]
+
+
+def _redis() -> list[Measure]:
+    both = ("turnfold-redis", "raw-redis")
+    less = {"each": 50}
+    one: dict[str, Any] = {"one": True}
+    return [
+        Measure(
+            key="redis-append",
+            workload="append",
+            where="memory",
+            contestants=(*both, "turnfold-redis-async"),
+            arguments={"count": 2_000, "cap_s": 4},
+            quick={"count": 500},
+        ),
+        Measure(key="redis-append-disk", workload="append", contestants=both, arguments={"count": 600, "cap_s": 4}, quick={"count": 200}),
+        Measure(key="redis-threads", workload="together", where="memory", contestants=both, arguments=one, quick=less),
+        Measure(key="redis-tasks", workload="together", where="memory", contestants=("turnfold-redis-async",), arguments=one, quick=less),
+        Measure(
+            key="redis-processes",
+            workload="one_of_processes",
+            kind="processes",
+            where="memory",
+            contestants=both,
+            arguments={"writers": 4, "each": 150},
+        ),
+        Measure(key="redis-cold", workload="cold", contestants=both, arguments={"size": 10_000}, seed=_SEEDED),
+        Measure(key="redis-tail", workload="tail", contestants=both, arguments={"size": 10_000}, seed=_SEEDED),
+        Measure(
+            key="redis-follow", workload="", kind="follow", where="memory", contestants=both, arguments={"count": 200}, quick={"count": 50}
         ),
     ]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support import skip_or_fail
 from turnfold.ports.store import Clock, Store
-from turnfold.testing.faults import FaultCases, Place, PostgresPlace, RedisPlace
+from turnfold.testing.faults import FaultCases, Place, PostgresPlace, RedisPlace, S3Place
+from turnfold.testing.faults.cases.base import FaultBase
 from turnfold.testing.faults.cases.killing import FailoverCases
 from turnfold.testing.faults.servers import StandbyPlace
+
+
+class WithServer(FaultBase):
+    def without_server(self, reason: str) -> None:
+        skip_or_fail(reason)
 
 
 class TimedRedis(RedisPlace):
@@ -24,16 +31,28 @@ class TimedPostgres(PostgresPlace):
         return PostgresStore(self.url, clock=clock)
 
 
-class TestRedis(FaultCases):
+class TimedS3(S3Place):
+    def open_with_clock(self, clock: Clock) -> Store:
+        from turnfold.stores.s3 import S3Store
+
+        return S3Store(self.url, clock=clock)
+
+
+class TestRedis(WithServer, FaultCases):
     def make_place(self, folder: Path) -> Place:
         return TimedRedis(folder)
 
 
-class TestPostgres(FaultCases):
+class TestPostgres(WithServer, FaultCases):
     def make_place(self, folder: Path) -> Place:
         return TimedPostgres(folder)
 
 
-class TestPostgresWithStandby(FailoverCases):
+class TestPostgresWithStandby(WithServer, FailoverCases):
     def make_place(self, folder: Path) -> Place:
         return StandbyPlace(folder)
+
+
+class TestS3(WithServer, FaultCases):
+    def make_place(self, folder: Path) -> Place:
+        return TimedS3(folder)
