@@ -43,7 +43,7 @@ INTEGRATIONS: Final = ("turnfold.integrations.claude_agent_sdk.TurnfoldSessionSt
 PORT: Final[dict[str, str]] = {
     "turnfold.ports.store": "Store Shredder Watch Clock",
     "turnfold.model.commit": "Commit Committed Genesis HeadChange StatusChange Guard LimitCheck Redact Verbatim",
-    "turnfold.model.query": "EventQuery EventPage SessionQuery SearchQuery SearchRow IndexRow ChangedSession CheckReport",
+    "turnfold.model.query": "EventQuery EventPage SessionQuery SearchQuery SearchRow IndexRow ChangedSession CheckReport Compacted MigrationReport",
     "turnfold.model.session": "SessionKey",
     "turnfold.model.run": "Run",
     "turnfold.model.keys": "DataKey",
