@@ -14,7 +14,25 @@ _SQLITE, _ASYNC, _FILES, _MEMORY = "turnfold-sqlite", "turnfold-sqlite-async", "
 
 def checks() -> list[Check]:
     """Return all checks in the order of the goals."""
-    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_sealed()]
+
+
+def _sealed() -> list[Check]:
+    """What encryption adds, to our own figures of the same run."""
+    common: dict[str, Any] = {"kind": "extra", "ours": "turnfold-sqlite-encrypted", "floor": _SQLITE}
+    return _each(
+        "G17",
+        "encryption",
+        common,
+        {"text": "what encryption adds to an append, software", "measure": "append-soft", "metric": "us", "unit": "µs", "limit": 5.0},
+        {
+            "text": "what encryption adds to opening and loading 10,000",
+            "measure": "cold-10000",
+            "metric": "ms",
+            "unit": "ms",
+            "limit": 25.0,
+        },
+    )
 
 
 def _each(goal: str, text: str, common: dict[str, Any], *variants: dict[str, Any]) -> list[Check]:

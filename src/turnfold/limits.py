@@ -70,6 +70,8 @@ OBJECT_CONNECT_S_MAX: Final = 5
 """How long connecting to object storage may take."""
 OBJECT_ATTEMPTS_MAX: Final = 8
 """How often a request to object storage that was not answered, or refused for now, is made."""
+OBJECT_RETRY_S_MAX: Final = 120.0
+"""How long after its first attempt a request to object storage is made once more."""
 OBJECT_BACKOFF_S_MAX: Final = 2.0
 """How long to wait at most between two attempts of a request to object storage."""
 OBJECT_CONTENTION_S_MAX: Final = 120.0
