@@ -17,12 +17,12 @@ from itertools import islice, zip_longest
 import msgspec
 
 from turnfold.core.fold import latest_us, payload_of
-from turnfold.engine.copying.pieces import LogReader, Moved, Piece, leaf_at, leaves, redactions_and_ranges
+from turnfold.engine.copying.commits import commit_of
+from turnfold.engine.copying.pieces import LogReader, Moved, Piece, event_at, leaf_at, leaves, redactions_and_ranges
 from turnfold.engine.copying.sums import Sums
 from turnfold.errors import AlreadyExists, IdempotencyConflict, IntegrityError, NotFound, SequenceConflict, SessionNotFound
-from turnfold.ids import new_id
 from turnfold.limits import COPY_ATTEMPTS_MAX, COPY_RUNS_MAX
-from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Verbatim
+from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import RangeTombstone
 from turnfold.model.query import EventQuery
 from turnfold.model.run import Run
@@ -100,7 +100,7 @@ class SessionCopier:
         runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
         change = Sums(None).change(found[0].events, head)
         updated_at_us = head.info.updated_at_us
-        commit = _commit_of(key, found[0], head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
+        commit = commit_of(key, found[0], head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
         return Small(head, found[0], commit)
 
     def end(self, small: Small, result: Committed | Exception) -> Outcome:
@@ -115,7 +115,7 @@ class SessionCopier:
 
     def _ended(self, key: SessionKey, small: Small, incarnation: str) -> Outcome:
         outcome = Outcome(COPIED)
-        self._compare_piece(key, small.piece)
+        self._compare_piece(key, small.piece, incarnation)
         outcome.add(small.piece)
         self._copy_seals(key, small.head, incarnation)
         self._compare_rest(key, small.head)
@@ -169,7 +169,8 @@ class SessionCopier:
         known = redactions_and_ranges(self._target, key)[1]
         missing = tuple(item for item in ranges if item.first_seq <= after_seq and item not in known)
         new = [payload_of(notice) for notice in notices if notice.seq > after_seq and not notice.redacted]
-        redacted = any(target.seq <= after_seq for notice in new for target in notice.targets)
+        seqs = {target.seq for notice in new for target in notice.targets if target.seq <= after_seq}
+        redacted = any(event_at(self._source, key, seq) != event_at(self._target, key, seq) for seq in sorted(seqs))
         if redacted or any(item.last_seq > after_seq for item in missing):
             self._check_own(key, after_seq)
             return REPLACED, ()
@@ -195,6 +196,8 @@ class SessionCopier:
         """Write the log from a place on, and compare what the target then has."""
         reader = self._reader(key, head)
         before = None if incarnation is None else self._target.get_session(key)
+        if before is not None and (before.info.incarnation, before.info.last_seq) != (incarnation, after_seq):
+            raise Moved  # another copy goes on with it
         sums = Sums(before)
         updated_at_us = 0 if before is None else before.info.updated_at_us
         runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
@@ -203,7 +206,7 @@ class SessionCopier:
         for piece in reader.pieces(after_seq) if after_seq < upto_seq else [end]:
             is_last = piece.last_seq == upto_seq
             updated_at_us = head.info.updated_at_us if is_last else latest_us(piece.events, updated_at_us)
-            commit = _commit_of(
+            commit = commit_of(
                 key,
                 piece,
                 head,
@@ -213,7 +216,7 @@ class SessionCopier:
                 incarnation=incarnation,
             )
             incarnation = self._commit(commit)
-            self._compare_piece(key, piece)
+            self._compare_piece(key, piece, incarnation)
             outcome.add(piece)
         assert incarnation is not None
         self._copy_seals(key, head, incarnation)
@@ -238,7 +241,7 @@ class SessionCopier:
             )
         outcome = Outcome(UNCHANGED)
         for piece in self._reader(key, head).pieces(0):
-            self._compare_piece(key, piece)
+            self._compare_piece(key, piece, there[0])
             outcome.add(piece)
         self._compare_rest(key, head)
         return outcome
@@ -248,11 +251,13 @@ class SessionCopier:
         return LogReader(self._source, key, incarnation=info.incarnation, upto_seq=info.last_seq, mac_key=self._mac_key)
 
     # ---- is the target's what the source's is ----------------------------------------------------------------------------------------
-    def _compare_piece(self, key: SessionKey, piece: Piece) -> None:
-        """Raise IntegrityError unless the target gives back a piece as it is."""
+    def _compare_piece(self, key: SessionKey, piece: Piece, incarnation: str) -> None:
+        """Raise IntegrityError unless the target gives back a piece as it is; Moved where it has another creation of the session."""
         limit = max(len(piece.events), 1)
         query = EventQuery(key=key, after=piece.after_seq, before=piece.last_seq + 1, limit=limit, with_source=True)
         page = self._target.read_events(query)
+        if page.incarnation != incarnation:
+            raise Moved
         for ours, theirs in zip_longest(piece.events, page.events):
             if ours != theirs:
                 seq = (ours or theirs).seq
@@ -316,42 +321,6 @@ def differences(one: Head, other: Head) -> list[str]:
     same = _replace(other.info, incarnation=one.info.incarnation, expires_at_us=expires_at_us)
     found = [name for name in one.info.__struct_fields__ if getattr(one.info, name) != getattr(same, name)]
     return found + [name for name in ("entries", "usage_by_model", "ttl_s") if getattr(one, name) != getattr(other, name)]
-
-
-def _commit_of(
-    key: SessionKey, piece: Piece, head: Head, *, change: HeadChange, updated_at_us: int, runs: tuple[Run, ...], incarnation: str | None
-) -> Commit:
-    """The verbatim commit of a piece."""
-    verbatim = Verbatim(created_at_us=head.info.created_at_us, updated_at_us=updated_at_us, ranges=piece.ranges, after_seq=piece.after_seq)
-    return Commit(
-        key=key,
-        events=piece.events,
-        change=change,
-        genesis=None if piece.after_seq else _genesis(head, piece),
-        incarnation=incarnation,
-        lifecycle=True,
-        runs=runs,
-        parts=piece.parts,
-        verbatim=verbatim,
-    )
-
-
-def _genesis(head: Head, piece: Piece) -> Genesis:
-    """How the target's session begins: as the source's did."""
-    if not piece.events or piece.events[0].type != "session.created":
-        raise IntegrityError("the log does not begin with session.created", seq=1)
-    created = payload_of(piece.events[0])
-    return Genesis(
-        event=piece.events[0],
-        change=NO_CHANGE,
-        incarnation=new_id(),
-        owner=head.info.owner,
-        agent=head.info.agent,
-        status=created.status,
-        kind=head.info.kind,
-        ttl_s=head.ttl_s,
-        expires_at_us=created.expires_at_us,
-    )
 
 
 def _own_events(key: SessionKey, how: str) -> AlreadyExists:
