@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import skip_or_fail
 from turnfold.ports.store import Clock, Store
 from turnfold.testing.faults import FaultCases, Place, PostgresPlace, RedisPlace, S3Place
 from turnfold.testing.faults.cases.base import FaultBase
-from turnfold.testing.faults.cases.killing import FailoverCases
-from turnfold.testing.faults.servers import StandbyPlace
+from turnfold.testing.faults.cases.killing import FailoverCases, KilledClientCases, KilledServerCases
+from turnfold.testing.faults.cases.many import ManyWriterCases
+from turnfold.testing.faults.servers import RedisClusterPlace, StandbyPlace
 
 
 class WithServer(FaultBase):
@@ -43,6 +46,11 @@ class TestRedis(WithServer, FaultCases):
         return TimedRedis(folder)
 
 
+class TestRedisCluster(WithServer, KilledClientCases, KilledServerCases, ManyWriterCases):
+    def make_place(self, folder: Path) -> Place:
+        return RedisClusterPlace(folder)
+
+
 class TestPostgres(WithServer, FaultCases):
     def make_place(self, folder: Path) -> Place:
         return TimedPostgres(folder)
@@ -56,3 +64,8 @@ class TestPostgresWithStandby(WithServer, FailoverCases):
 class TestS3(WithServer, FaultCases):
     def make_place(self, folder: Path) -> Place:
         return TimedS3(folder)
+
+    @pytest.fixture(autouse=True)
+    def _short_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The store waits a minute for an answer; the suite does not."""
+        monkeypatch.setattr("turnfold.objectstorage.OBJECT_REQUEST_S_MAX", 5)
