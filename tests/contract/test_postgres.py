@@ -1,4 +1,4 @@
-"""The PostgreSQL store keeps the contract: one database per process, emptied before each test."""
+"""The PostgreSQL store keeps the contract, as a role that row-level security binds: one database per process, emptied before each test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.postgres import empty, fresh_database
+from tests.postgres import application_role, empty, fresh_database
 from turnfold.stores.postgres import PostgresStore
 from turnfold.testing.clock import FakeClock
 from turnfold.testing.contract import StoreContract
@@ -14,22 +14,23 @@ from turnfold.testing.contract import StoreContract
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    for url in fresh_database("contract"):
-        PostgresStore(url).close()
-        yield url
+    yield from fresh_database("contract")
+
+
+@pytest.fixture(scope="session")
+def application(database: str) -> Iterator[str]:
+    yield from application_role(database)
 
 
 class TestPostgresStore(StoreContract):
-    url: str
+    database: str
+    application: str
 
-    @pytest.fixture(autouse=True)
-    def _database(self, database: str, _with_nothing: None) -> None:
-        type(self).url = database
-
-    @pytest.fixture(autouse=True)
-    def _with_nothing(self, database: str) -> None:
-        empty(database)
-        type(self).url = database
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _place(cls, database: str, application: str) -> None:
+        cls.database, cls.application = database, application
 
     def make_store(self, clock: FakeClock) -> PostgresStore:
-        return PostgresStore(self.url, clock=clock)
+        empty(self.database)
+        return PostgresStore(self.application, clock=clock)

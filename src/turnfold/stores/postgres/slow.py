@@ -30,7 +30,7 @@ from turnfold.stores.postgres.rare import gen_of, prune, restore, set_parent
 from turnfold.stores.postgres.rare import redact as erase
 from turnfold.stores.postgres.transaction import Transaction, transaction
 from turnfold.stores.postgres.values import names, original
-from turnfold.stores.postgres.wire import UNIQUE_VIOLATION, Refused, Wire
+from turnfold.stores.postgres.wire import SET_TENANT, UNIQUE_VIOLATION, Refused, Wire
 
 _RACES_MAX = 8
 _OF = "tenant = $1 AND session_id = $2 AND gen = $3"
@@ -82,7 +82,7 @@ def _key(commit: Commit) -> SessionKey:
 
 
 def _enter(opened: Transaction, key: SessionKey) -> None:
-    opened.later("SELECT set_config('turnfold.tenant', $1, true)", key.tenant)
+    opened.later(SET_TENANT, key.tenant)
 
 
 def _now(opened: Transaction, live: Live | None, now_us: int | None) -> int:

@@ -74,7 +74,12 @@ class PostgresStore:
         self._key = integrity_key
         self._closed = False
         self._begin()
-        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | self._run(self._open, fresh=True))
+        try:
+            found = self._run(self._open, fresh=True)
+        except BaseException:
+            self._pool.close()
+            raise
+        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | found)
         _stores.add(self)
 
     def _begin(self) -> None:
