@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from turnfold.errors import StoreUnavailable
 from turnfold.testing.faults.place import CannotBreak, Place
@@ -14,6 +16,9 @@ from turnfold.testing.servers.base import Server, free_port
 from turnfold.testing.servers.postgres import PostgresServer, binaries
 from turnfold.testing.servers.redis import RedisServer, executable
 from turnfold.testing.servers.s3 import MotoServer
+
+_RELOAD_S: Final = 0.3
+"""By then every connection of PostgreSQL has read its settings again; it does so between two commands."""
 
 
 class ServerPlace(Place):
@@ -41,10 +46,13 @@ class ServerPlace(Place):
         assert self._server is not None, "the place is not started"
         return self._server
 
+    options = ""
+    """What follows the server's URL: a store that gives up early keeps the suite short."""
+
     @property
     def url(self) -> str:
         """See ``Place``."""
-        return self.server.url
+        return self.server.url + self.options
 
     @property
     def port(self) -> int:
@@ -56,6 +64,7 @@ class RedisPlace(ServerPlace):
     """A Redis that writes every commit to its disk before it answers."""
 
     name = "redis"
+    options = "?wait_s=3&answer_s=3"
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         """Bind the folder, and settings over the durable ones."""
@@ -84,6 +93,7 @@ class PostgresPlace(ServerPlace):
     """A PostgreSQL of its own."""
 
     name = "postgres"
+    options = "?reconnect_s=2&statement_timeout_s=5"
 
     def make_server(self) -> Server:
         """See ``ServerPlace``."""
@@ -97,6 +107,7 @@ class PostgresPlace(ServerPlace):
         assert isinstance(server, PostgresServer)
         server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         server.execute("SELECT pg_reload_conf()")
+        time.sleep(_RELOAD_S)
         try:
             yield
         finally:
