@@ -53,23 +53,26 @@ class CountingProxy:
         while True:
             try:
                 data = source.recv(65_536)
-                if data:
-                    target.sendall(data)
             except OSError:
                 data = b""
             if not data:
                 target.close()
                 return
-            if seen is None:
-                continue
-            seen += data
-            if not started:  # the start-up packet has no type
-                size = struct.unpack(">i", seen[:4])[0]
-                del seen[:size]
-                started = True
-            while len(seen) >= 5 and len(seen) > (size := struct.unpack(">i", seen[1:5])[0]):
-                self.sent[bytes(seen[:1])] += 1
-                del seen[: size + 1]
+            if seen is not None:  # before it goes on: nobody has the answer before it is counted
+                seen += data
+                started = self._count(seen, started=started)
+            try:
+                target.sendall(data)
+            except OSError:
+                return
+
+    def _count(self, seen: bytearray, *, started: bool) -> bool:
+        if not started:  # the start-up packet has no type
+            del seen[: struct.unpack(">i", seen[:4])[0]]
+        while len(seen) >= 5 and len(seen) > (size := struct.unpack(">i", seen[1:5])[0]):
+            self.sent[bytes(seen[:1])] += 1
+            del seen[: size + 1]
+        return True
 
     def close(self) -> None:
         for item in self._sockets:

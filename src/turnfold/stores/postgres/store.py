@@ -127,7 +127,7 @@ class PostgresStore:
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
     def commit(self, commit: Commit) -> Committed:
         """See ``ports.store``."""
-        result = self._writer.commit_many((commit,))[0]
+        result = self._writer.commit(commit)
         if isinstance(result, Exception):
             raise result
         if self._watcher.watched:
