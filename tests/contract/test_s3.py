@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
+from tests.s3 import in_prefix, real_bucket
 from turnfold.ports.store import Store
 from turnfold.stores.s3 import S3Store, segments
 from turnfold.testing.clock import FakeClock
@@ -21,13 +18,7 @@ from turnfold.testing.contract.idempotency import IdempotencyCases
 from turnfold.testing.contract.reading import BranchCases, ReadCases
 from turnfold.testing.contract.upkeep import CompactCases
 from turnfold.testing.contract.verbatim import ContinuedCases, VerbatimCases
-from turnfold.testing.servers.s3 import CephServer, MotoServer
-
-
-def in_prefix(url: str) -> str:
-    """The same bucket with a prefix that nobody used."""
-    parts = urlsplit(url)
-    return parts._replace(path=f"{parts.path.rstrip('/')}/{secrets.token_hex(6)}").geturl()
+from turnfold.testing.servers.s3 import MotoServer
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +30,8 @@ def bucket_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def real_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bucket on a real server: the one that is named, or one that is started from the root that is named."""
-    named = os.environ.get("TURNFOLD_TEST_REAL_S3")
-    if named:
-        yield named
-        return
-    root = os.environ.get("TURNFOLD_CEPH_ROOT")
-    if not root:
-        pytest.skip("name a bucket of a real server in TURNFOLD_TEST_REAL_S3, or a root with Ceph in TURNFOLD_CEPH_ROOT")
-    with CephServer(tmp_path_factory.mktemp("ceph"), Path(root)) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        yield server.url
+    """A bucket on a real server."""
+    yield from real_bucket(tmp_path_factory)
 
 
 @pytest.fixture

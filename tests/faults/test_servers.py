@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from turnfold.ports.store import Clock, Store
-from turnfold.testing.faults import FaultCases, Place, PostgresPlace, RedisPlace
+from turnfold.testing.faults import FaultCases, Place, PostgresPlace, RedisPlace, S3Place
 from turnfold.testing.faults.cases.killing import FailoverCases
 from turnfold.testing.faults.servers import StandbyPlace
 
@@ -24,6 +24,13 @@ class TimedPostgres(PostgresPlace):
         return PostgresStore(self.url, clock=clock)
 
 
+class TimedS3(S3Place):
+    def open_with_clock(self, clock: Clock) -> Store:
+        from turnfold.stores.s3 import S3Store
+
+        return S3Store(self.url, clock=clock)
+
+
 class TestRedis(FaultCases):
     def make_place(self, folder: Path) -> Place:
         return TimedRedis(folder)
@@ -37,3 +44,8 @@ class TestPostgres(FaultCases):
 class TestPostgresWithStandby(FailoverCases):
     def make_place(self, folder: Path) -> Place:
         return StandbyPlace(folder)
+
+
+class TestS3(FaultCases):
+    def make_place(self, folder: Path) -> Place:
+        return TimedS3(folder)

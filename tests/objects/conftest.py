@@ -1,12 +1,13 @@
-"""A moto server for each test process, and a bucket for each test."""
+"""A moto server for each test process, and a prefix for each test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.s3 import in_prefix, real_bucket
 from turnfold.testing.faults.http_proxy import HttpProxy
 from turnfold.testing.servers.s3 import MotoServer
 
@@ -17,21 +18,34 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
         yield server
 
 
-@pytest.fixture
-def url(moto: MotoServer) -> str:
-    """The URL of a store in a new bucket."""
+@pytest.fixture(scope="session")
+def moto_url(moto: MotoServer) -> str:
     return moto.url
 
 
+@pytest.fixture(scope="session")
+def real_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from real_bucket(tmp_path_factory)
+
+
+@pytest.fixture(params=["moto_url", pytest.param("real_url", marks=pytest.mark.real_s3)])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a new store."""
+    return in_prefix(request.getfixturevalue(request.param))
+
+
 @pytest.fixture
-def proxy(moto: MotoServer) -> Iterator[HttpProxy]:
+def proxy(url: str) -> Iterator[HttpProxy]:
     """A proxy before the server, which counts and fails on command."""
-    with HttpProxy(moto.port) as found:
+    with HttpProxy(endpoint_port(url)) as found:
         yield found
 
 
 @pytest.fixture
 def proxied_url(url: str, proxy: HttpProxy) -> str:
-    """The same bucket through the proxy."""
-    port = urlsplit(url.partition("endpoint=")[2].partition("&")[0]).port
-    return url.replace(f":{port}", f":{proxy.port}")
+    """The same store through the proxy."""
+    return url.replace(f":{endpoint_port(url)}", f":{proxy.port}")
+
+
+def endpoint_port(url: str) -> int:
+    return urlsplit(parse_qs(urlsplit(url).query)["endpoint"][0]).port or 80

@@ -83,10 +83,11 @@ def test_endpoint_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
         S3Store(f"s3://bucket?endpoint=http://127.0.0.1:{free_port()}&anonymous=true")
 
 
-def test_no_permission(moto: MotoServer, url: str) -> None:
-    _policy(moto, url.removeprefix("s3://").partition("/")[0], "Deny")
+def test_no_permission(moto: MotoServer) -> None:
+    bucket = moto.new_bucket()
+    _policy(moto, bucket, "Deny")
     with pytest.raises(StoreUnavailable, match="does not allow it"):
-        S3Store(url)
+        S3Store(moto.store_url(bucket))
 
 
 def _policy(moto: MotoServer, bucket: str, effect: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -77,6 +78,10 @@ class RedisPlace(ServerPlace):
             raise CannotBreak("no redis-server is installed")
         return RedisServer(self.folder / "redis", self._settings)
 
+    def empty_url(self) -> str:
+        """See ``Place``: other names of keys."""
+        return f"{self.url}&prefix=t{secrets.token_hex(6)}"
+
     @contextmanager
     def read_only(self) -> Iterator[None]:
         """Make it a replica of nobody: replicas take no writes."""
@@ -100,6 +105,10 @@ class PostgresPlace(ServerPlace):
         _need_postgres()
         return PostgresServer(self.folder / "postgres")
 
+    def empty_url(self) -> str:
+        """See ``Place``: another schema."""
+        return f"{self.url}&schema=t{secrets.token_hex(6)}"
+
     @contextmanager
     def read_only(self) -> Iterator[None]:
         """Let every new transaction be a read-only one, as on a standby."""
@@ -119,6 +128,7 @@ class StandbyPlace(Place):
     """A PostgreSQL whose commits are acknowledged when its standby has them; behind an address that follows the primary, as a load balancer."""
 
     name = "postgres with a standby"
+    has_standby = True
 
     def start(self) -> None:
         """See ``Place``."""
@@ -152,6 +162,7 @@ class S3Place(ServerPlace):
     """Object storage. Moto keeps nothing when it ends, so it is never killed; network and answers can fail."""
 
     name = "s3"
+    answer_s_max = 90.0  # OBJECT_REQUEST_S_MAX, and one more request
     http = True
     needle = b"PUT /"
 
@@ -169,6 +180,10 @@ class S3Place(ServerPlace):
         assert isinstance(moto, MotoServer)
         self._moto = moto
         self._url = moto.store_url(moto.new_bucket(), "faults")
+
+    def empty_url(self) -> str:
+        """See ``Place``: another prefix."""
+        return self._url.replace("/faults?", f"/{secrets.token_hex(6)}?")
 
     @property
     def server(self) -> Server:
