@@ -80,7 +80,9 @@ def sync(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests but those under load, in a browser and with the genuine CLIs."""
     _install(session, "test")
-    session.run("pytest", "-n", "2", "--dist", "loadgroup", "-m", "not load and not browser and not genuine", *session.posargs)
+    session.run(
+        "pytest", "-n", "2", "--dist", "loadgroup", "-m", "not load and not browser and not genuine and not real_s3", *session.posargs
+    )
 
 
 @nox.session
@@ -97,7 +99,7 @@ def quick(session: nox.Session) -> None:
         "--dist",
         "loadgroup",
         "-m",
-        "not slow and not crash and not load and not browser and not genuine",
+        "not slow and not crash and not load and not browser and not genuine and not real_s3",
         *session.posargs,
     )
 
@@ -138,6 +140,15 @@ def load(session: nox.Session) -> None:
     """Run the load tests: many processes, gigabytes."""
     _install(session, "test")
     session.run("pytest", "-m", "load", "--timeout=1800", *session.posargs)
+
+
+@nox.session(name="real-s3", default=False)
+def real_s3(session: nox.Session) -> None:
+    """Run the tests of object storage on a real server: the bucket in TURNFOLD_TEST_REAL_S3, or Ceph in the root TURNFOLD_CEPH_ROOT."""
+    if not any(os.environ.get(name) for name in ("TURNFOLD_TEST_REAL_S3", "TURNFOLD_CEPH_ROOT")):
+        session.error("name a bucket in TURNFOLD_TEST_REAL_S3, or a root with Ceph in TURNFOLD_CEPH_ROOT")
+    _install(session, "test")
+    session.run("pytest", "-m", "real_s3", "--timeout=600", *session.posargs)
 
 
 @nox.session(default=False)

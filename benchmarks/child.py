@@ -11,13 +11,14 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import following, port, workloads, writers
+from benchmarks import disk, following, port, workloads, writers
 from benchmarks.contestant import everyone
 from benchmarks.timing import Result, drive
 
 MARK = "@@RESULT "
 WORKLOADS: dict[str, Callable[..., Coroutine[Any, Any, Result]]] = {
     "append": workloads.append,
+    "disk": disk.disk,
     "seed": workloads.seed,
     "cold": workloads.cold,
     "tail": workloads.tail,

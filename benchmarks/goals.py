@@ -203,6 +203,33 @@ def _rest() -> list[Check]:
     port: dict[str, Any] = {"measure": "port", "ours": _MEMORY}
     return [
         *_each(
+            "G14",
+            "disk over raw JSON, live",
+            {"measure": "disk", "metric": "live", "unit": "×"},
+            {"ours": _SQLITE, "limit": 1.40},
+            {"ours": _FILES, "limit": 1.40, "text": "disk over raw JSON, live, files"},
+            {"ours": _SQLITE, "metric": "transcripts_live", "text": "disk over transcripts, live"},
+            {"ours": _SQLITE, "metric": "transcripts_log_compacted", "limit": 0.45, "text": "disk over transcripts, compacted"},
+            {
+                "ours": _SQLITE,
+                "metric": "transcripts_compacted",
+                "text": "disk over transcripts, compacted, with the search index",
+            },
+            {"ours": _FILES, "metric": "transcripts_compacted", "limit": 0.45, "text": "disk over transcripts, compacted, files"},
+            {"ours": _SQLITE, "metric": "compacted", "text": "disk over raw JSON of random words, compacted"},
+            {"ours": _FILES, "metric": "compacted", "text": "disk over raw JSON of random words, compacted, files"},
+            {"ours": _SQLITE, "metric": "cold_ratio", "text": "loading a compacted session of 10,000 over a live one"},
+            {"ours": _SQLITE, "metric": "tail_ms_after", "unit": "ms", "text": "the last 50 of a compacted session"},
+            {"ours": _SQLITE, "metric": "beside_p99_us", "unit": "µs", "text": "append beside the compacting, p99"},
+        ),
+        *_each(
+            "G14",
+            "written per append",
+            {"measure": "append-long", "metric": "written_bytes", "unit": "B"},
+            {"ours": _SQLITE, "limit": 16_384.0},
+            {"ours": _FILES, "text": "written per append to files"},
+        ),
+        *_each(
             "G15",
             "import and open: CPU",
             load,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -49,6 +51,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 PEERS = ("openai-agents", "eventsourcing", "agent-session-linker")
 _SEEDED = {"sizes": [100, 1_000, 5_000, 10_000]}
+
+
+def _transcripts() -> str:
+    """The folder of real transcripts, empty where there is none."""
+    folder = Path(os.environ.get("TURNFOLD_SHARED_DIR", "../shared")) / "data" / "transcripts"
+    return str(folder.resolve()) if folder.is_dir() else ""
 
 
 def measures() -> list[Measure]:
@@ -148,6 +156,13 @@ def _rest() -> list[Measure]:
             kind="import",
             where="memory",
             contestants=("turnfold-sqlite", "raw-sqlite", "turnfold-files", *PEERS),
+        ),
+        Measure(
+            key="disk",
+            workload="disk",
+            contestants=("turnfold-sqlite", "turnfold-files"),
+            arguments={"size": 10_000, "transcripts": _transcripts()},
+            quick={"size": 2_000, "appends": 300},
         ),
         Measure(
             key="follow",

@@ -24,19 +24,37 @@ class CompositePlace(FolderPlace):
         return f"composite:?sessions={sessions}&artifacts={artifacts}"
 
 
+class EncryptedPlace(FolderPlace):
+    """SQLite, encrypted; the keyring is a file beside it."""
+
+    name = "encrypted+sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "encrypted+sqlite")
+
+    def on(self, folder: Path) -> str:
+        keyring = folder / "keys"
+        if not keyring.exists():
+            from turnfold.stores.encrypted.specs import new_keyring
+
+            new_keyring(str(keyring)).close()
+        return f"encrypted+sqlite:///{folder}/store.db?search=tokens&keyring={keyring}"
+
+
 PLACES: Final[dict[str, Callable[[Path], Place]]] = {
     "memory": MemoryPlace,
     "sqlite": lambda folder: FolderPlace(folder, "sqlite"),
     "files": lambda folder: FolderPlace(folder, "files"),
     "composite": CompositePlace,
+    "encrypted+sqlite": EncryptedPlace,
     "postgresql": PostgresPlace,
     "redis": RedisPlace,
     "s3": S3Place,
 }
 """By the scheme of their URLs."""
 
-NAMES: Final = tuple(name for name in PLACES if name in built_in_schemes())
+NAMES: Final = tuple(name for name in PLACES if name.rpartition("+")[2] in built_in_schemes())
 """Those that this Turnfold has."""
 
-PUSHING: Final = frozenset({"memory", "sqlite", "composite", "postgresql", "redis"})
+PUSHING: Final = frozenset({"memory", "sqlite", "composite", "encrypted+sqlite", "postgresql", "redis"})
 """Stores that wake a follower in another process within 100 ms; the others are looked at."""

@@ -16,7 +16,7 @@ from turnfold.engine._async.session import AsyncSession
 from turnfold.engine.bridge_async import AsyncBridge
 from turnfold.engine.context import Context
 from turnfold.engine.scopes import make_genesis, refuse_reserved
-from turnfold.errors import InvalidInput, InvalidTransition, LeaseLost, SessionClosed, SessionNotFound
+from turnfold.errors import InvalidInput, InvalidTransition, LeaseLost, NotSupported, SessionClosed, SessionNotFound
 from turnfold.ids import check_name, check_session_id
 from turnfold.limits import PAGE_SESSIONS_MAX
 from turnfold.model import event_types as t
@@ -25,7 +25,7 @@ from turnfold.model.page import Page
 from turnfold.model.query import SearchQuery, SessionQuery
 from turnfold.model.session import Lease, SessionInfo, SessionKey
 from turnfold.model.settings import Settings
-from turnfold.ports.store import Store
+from turnfold.ports.store import ENCRYPTED, Shredder, Store
 
 if TYPE_CHECKING:  # what a client needs only when it is asked for it is imported there
     from pathlib import Path
@@ -370,6 +370,23 @@ class AsyncClient(AsyncFiles):
         context = self._context
         key = SessionKey(context.tenant, check_session_id(session_id))
         await context.bridge.call(context.store.delete_session, key, owner=context.scope(owner))
+
+    async def forget_key(self, session_id: str, *, owner: str | None = None) -> int:
+        """Destroy the keys of an encrypted session, so that no copy of it can be read any more; return how many there were.
+
+        The session stays in lists, without what was said in it; reading it raises KeyUnavailable, and so does writing to it. Deleting a
+        session destroys its keys too.
+
+        Raises:
+            SessionNotFound: There is no such session.
+            NotSupported: The store is not encrypted, or its keyring derives all keys from one.
+        """
+        context = self._context
+        store = context.store
+        if ENCRYPTED not in store.capabilities or not isinstance(store, Shredder):
+            raise NotSupported("this store is not encrypted, so that there is no key to forget", hint="delete the session instead")
+        key = SessionKey(context.tenant, check_session_id(session_id))
+        return await context.bridge.call(store.forget_key, key, owner=context.scope(owner))
 
     async def verify(self, session_id: str, *, owner: str | None = None) -> Verified:
         """Check digests, gap-free seqs, redactions, seals and out-of-line parts of a session.

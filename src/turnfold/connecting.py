@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from turnfold.ports.keyring import Keyring, Kms
+
+    AnyKeyring = Keyring
 if TYPE_CHECKING:  # each function imports the client it makes: asyncio alone costs more than the rest of the import
     from turnfold.client import Client
     from turnfold.client_async import AsyncClient
@@ -100,6 +102,13 @@ def _keyring_of(config: Config, given: str | Keyring | None) -> Callable[[str | 
         return open_keyring(spec)
 
     return opened
+
+
+def new_master_key() -> str:
+    """Return a new master key as text, for an ``env:`` keyring."""
+    from turnfold.codec.keyring import make_master
+
+    return make_master()
 
 
 def open_keyring(spec: str, *, kms: Kms | None = None) -> Keyring:

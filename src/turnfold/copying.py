@@ -96,7 +96,7 @@ def _copied(store: Store, target: Path) -> CheckReport:
     """The backup of a files store: an up-to-date copy in another directory."""
     scheme = store.url.partition(":")[0]
     if scheme != "files":
-        hint = _BACKUP_HINTS.get(scheme, "turnfold store copy writes everything to any other store, for example a SQLite file")
+        hint = _ENCRYPTED_HINT if scheme.startswith("encrypted+") else _BACKUP_HINTS.get(scheme, _COPY_HINT)
         raise NotSupported(f"the {scheme} store is not backed up to a file", hint=hint)
     url = f"files:///{quote(str(target))}"
     report = copy(store, url)
@@ -108,6 +108,10 @@ def _copied(store: Store, target: Path) -> CheckReport:
         return other.check()
 
 
+_COPY_HINT = "turnfold store copy writes everything to any other store, for example a SQLite file"
+_ENCRYPTED_HINT = (
+    "back up the store without encrypted+ in its URL: it is copied as it is, encrypted; and keep a copy of the keyring elsewhere"
+)
 _DUMP = "pg_dump, or your provider's snapshots; turnfold store copy writes everything to a SQLite file"
 _BACKUP_HINTS = {
     "postgresql": _DUMP,

@@ -122,6 +122,8 @@ COPY_PIECE_EVENTS: Final = 2_000
 """Events that a copy holds and commits at a time."""
 COPY_PIECE_BYTES: Final = 8 * MIB
 """Bytes of events and parts that a copy holds and commits at a time; one more event may come on top."""
+COPY_GROUP_SESSIONS: Final = 200
+"""Small sessions that a copy commits together."""
 COPY_ATTEMPTS_MAX: Final = 20
 """How often a copy begins a session anew because it changed meanwhile."""
 COPY_SESSIONS_MAX: Final = 10_000_000
@@ -172,6 +174,8 @@ BLOCK_RATIO_MAX: Final = 0.9
 """A block, part or file that would shrink less than to this (encrypted ones) stays as it is."""
 BLOCKS_CACHED_MAX: Final = 16
 """Decompressed blocks that a store keeps for its next reads, none of them larger than ``BLOCK_BYTES`` fourfold."""
+SWEEP_EVERY_S: Final = 86_400.0
+"""How long the background waits between two sweeps of such artifacts; ``turnfold store compact`` sweeps at once."""
 ORPHAN_AGE_S: Final = 3_600.0
 """An artifact that no session names is swept once it is older: until then a commit that names it may be on its way."""
 FOLLOWER_BATCH_EVENTS: Final = 2_000

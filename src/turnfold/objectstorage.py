@@ -320,7 +320,7 @@ class Bucket:
         kind = type(error).__name__
         if kind in {"PermissionDeniedError", "UnauthenticatedError"} or (status and status[1] in {"401", "403"}):
             raise StoreUnavailable(f"{self.name} does not allow it ({said or kind})", hint=_CREDENTIALS_HINT, key=key) from error
-        if "credential" in text.lower() or "instance metadata" in text.lower() or "169.254.169.254" in text:
+        if "credential" in text.lower() or "/latest/api/token" in text or "/latest/meta-data" in text:  # it asked the machine's role
             raise StoreUnavailable(f"there are no credentials for {self.name}", hint=_CREDENTIALS_HINT) from error
         if status is None or int(status[1]) in _TRANSIENT_STATUSES:
             raise UnansweredError(f"{self.name} {'answers ' + said if said else 'cannot be reached'}") from error
@@ -378,6 +378,8 @@ def _client(scheme: str, bucket: str, given: tuple[tuple[str, str], ...], _who: 
         if "account" in options:
             common["account_name"] = options["account"]
         return stores.AzureStore(bucket, **common)
+    except TurnfoldError:
+        raise
     except (ValueError, TypeError) as error:
         raise InvalidInput(f"{scheme}://{bucket} cannot be opened: {error}") from error
     except Exception as error:

@@ -14,6 +14,8 @@ import pytest
 
 import turnfold as tf
 from tests.cli.conftest import Program
+from tests.support import skip_or_fail
+from turnfold.testing.servers import redis
 
 NASTY = "\x1b]52;c;cm0=\x07\x1b]0;title\x07\x9b2J\x1b[2Jred \u202eevil [bold]x[/bold]"
 
@@ -155,3 +157,14 @@ def test_an_export_to_a_terminal_is_escaped_and_says_so(filled: Program) -> None
     assert "shown with control characters escaped" in shown
     assert not {"\x1b", "\x9b", "\x07", "\u202e"} & set(shown)
     assert on_terminal(filled, "export", "talk", "--format", "bundle")[0] == 2
+
+
+def test_a_warning_is_one_line_without_code(program: Program, tmp_path: Path) -> None:
+    if redis.executable() is None:
+        skip_or_fail("no Redis server is installed")
+    with redis.RedisServer(tmp_path / "redis", {"appendonly": "no"}) as server:
+        status, out, err = program.process("ls", "--store", server.url)
+        assert (status, out) == (0, "")
+        assert re.fullmatch(r"warning: redis://\S+ is not durable: appendonly is no[^\n]*\n", err)
+        findings = json.loads(program.process("doctor", "--json", "--store", server.url)[1])["findings"]
+        assert [one["state"] for one in findings if one["name"] == "durability"] == ["note"]

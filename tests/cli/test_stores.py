@@ -1,18 +1,29 @@
 """The same journey on each store that keeps what it is given: import, read, fork, go back, find, check, export."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import SRC, Program
+from tests.places import NAMES, PLACES
 
 FILE = next((SRC / "turnfold" / "data" / "sample" / "codex").glob("*.jsonl"))
 ID = "019cb0d4-7e21-7a63-9c0f-51d2a6e8b3f4"
 
 
-@pytest.mark.parametrize("url", ["sqlite:///{}/a.db", "sqlite:///{}/a.db?durability=normal", "files:///{}/sessions"])
-def test_one_session_from_import_to_export(program: Program, tmp_path: Path, url: str) -> None:
-    program.store = program.env["TURNFOLD_STORE"] = url.format(tmp_path)
+@pytest.fixture(params=[name for name in NAMES if name != "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    place = PLACES[request.param](tmp_path / "place")
+    place.start()
+    try:
+        yield place.url
+    finally:
+        place.stop()
+
+
+def test_one_session_from_import_to_export(program: Program, url: str) -> None:
+    program.store = program.env["TURNFOLD_STORE"] = url
     assert program.json("import", str(FILE))["outcomes"] == {"imported": 1}
     assert program.json("import", str(FILE))["outcomes"] == {"unchanged": 1}
     messages = program.jsonl("show", ID)

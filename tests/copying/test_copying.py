@@ -12,7 +12,7 @@ import pytest
 from tests.copying import worlds
 from tests.copying.worlds import CLOSED, EMBEDDED, PRUNED, RICH, append, create, everything, log_of, redact
 from turnfold.engine.copying import session as copying_session
-from turnfold.engine.copying.pieces import Moved
+from turnfold.engine.copying.pieces import LogReader, Moved
 from turnfold.engine.copying.report import CopyProgress
 from turnfold.engine.copying.stores import copy_stores
 from turnfold.engine.verify import verify_session
@@ -320,7 +320,8 @@ def test_a_session_that_changes_all_the_time(source: MemoryStore, target: Memory
     def moved(*_: object, **__: object) -> None:
         raise Moved
 
-    monkeypatch.setattr(copying_session.SessionCopier, "_write", moved)
+    monkeypatch.setattr(copying_session.SessionCopier, "_copy", moved)
+    monkeypatch.setattr(LogReader, "pieces", moved)
     report = copy_stores(source, target)
     assert report.problem_count == 4
     assert "changed 20 times" in report.problems[0].message

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import pytest
 
 import turnfold as tf
+from tests.places import NAMES, PLACES
 from turnfold.engine.bundle import write_bundle
 from turnfold.errors import TurnfoldError
 from turnfold.limits import INLINE_PART_BYTES_MAX
 from turnfold.model.parts import BlobPart
 from turnfold.model.query import EventPage, EventQuery
 from turnfold.model.session import SessionKey
+from turnfold.testing.faults import CannotBreak, Place
 
 SECRETS = ("swordfish", "Plans of", "private-tag", "theme-of-alice", "worker-of-alice")
 BLOB = b"swordfish" * INLINE_PART_BYTES_MAX
@@ -106,6 +108,7 @@ CLIENT: dict[str, Call | str] = {
     "export": exports,
     "find": lambda client, _: [client.find(name) for name in ("s", "s1")],
     "follow_files": "the same importer as import_files",
+    "forget_key": lambda client, _: client.forget_key("s1"),
     "import_files": imports,
     "lease": lambda client, _: client.lease("s1", "theirs"),
     "open": lambda client, _: client.open("s1", create=False),
@@ -162,6 +165,22 @@ SESSION: dict[str, Call | str] = {
 }
 
 STRANGERS = (("other", None), ("other", "alice"), ("default", "bob"), ("default", "alic_"))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    place = PLACES[request.param](tmp_path_factory.mktemp("place"))
+    try:
+        place.start()
+    except CannotBreak as error:
+        pytest.skip(str(error))
+    yield place
+    place.stop()
+
+
+@pytest.fixture
+def store_url(place: Place) -> str:
+    return place.empty_url()
 
 
 @pytest.fixture

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import turnfold as tf
+from turnfold.core import cold
 from turnfold.engine import upkeep
 from turnfold.engine.upkeep import SEALS, SEARCH, Upkeep, seal_session
 from turnfold.engine.verify import verify_session
 from turnfold.model.commit import Commit
-from turnfold.model.query import EventQuery
+from turnfold.model.query import Compacted, EventQuery
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import SEARCH_INDEX, Store
 from turnfold.testing.contract import build
@@ -96,3 +98,39 @@ def test_seals_still_verify_over_a_pruned_range(store_url: str) -> None:
         assert verify_session(client.store, KEY).sealed_through == 6
         assert [message.text for message in client.open("s").messages()] == ["one", "two", "three"]
         assert [event.seq for event in client.open("s").follow(wait_s=0)] == [1, 2, 5, 6]
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "files"])
+def test_the_thread_compacts_what_is_cold(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "IDLE_S", 0.05)
+    monkeypatch.setattr(upkeep, "COMPACT_EVERY_S", 0.05)
+    monkeypatch.setattr(cold, "COMPACT_QUIET_S", 0.0)
+    monkeypatch.setattr(cold, "COMPACT_IDLE_S", 0.0)
+    with tf.connect(f"{scheme}:///{tmp_path / 'store'}") as client:
+        session = client.open("s")
+        session.append([tf.user(f"{index} the same words again and again " * 10) for index in range(300)])
+        texts = [message.text for message in session.messages()]
+        wait_for(lambda: client.store.follower_seq("compact", SessionKey("default", "s")) == 301)
+        assert client.store.compact() == Compacted()
+        assert [message.text for message in session.messages()] == texts
+        assert client.verify("s").event_count == 301
+
+
+def test_a_commit_stops_the_compacting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tf.connect(f"sqlite:///{tmp_path / 's.db'}", upkeep=False) as client:
+        steps: list[int] = []
+
+        def step(*, sessions_max: int) -> Compacted:
+            steps.append(sessions_max)
+            if len(steps) == 3:
+                mine.touched()
+            return Compacted(more=True)
+
+        mine = Upkeep(client.store, None)
+        mine.enabled = False
+        mine._compact_at = 0.0
+        monkeypatch.setattr(client.store, "compact", step)
+        mine.compact_cold()
+        assert steps == [1, 1, 1]
+        mine.compact_cold()
+        assert steps == [1, 1, 1], "somebody commits still"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.places import CompositePlace
+from tests.places import CompositePlace, EncryptedPlace
 from turnfold.ports.store import Clock, Store
 from turnfold.stores.files import FilesStore
 from turnfold.stores.memory import MemoryStore
@@ -40,6 +40,11 @@ class TestSqlite(FaultCases):
 class TestComposite(FaultCases):
     def make_place(self, folder: Path) -> Place:
         return CompositePlace(folder)
+
+
+class TestEncrypted(FaultCases):
+    def make_place(self, folder: Path) -> Place:
+        return EncryptedPlace(folder)
 
 
 class TestFiles(FaultCases):

@@ -108,6 +108,18 @@ def test_a_crash_between_leaves_an_orphan_that_is_named_and_swept(monkeypatch: p
     assert both.store.check().facts["orphan_count"] == 0
 
 
+def test_the_background_sweeps_once_a_day() -> None:
+    both = Both()
+    with pytest.raises(SequenceConflict):
+        both.store.commit(build.commit(KEY, "look", parts=(PART,), expected_seq=9))
+    both.clock.advance(2 * HOUR_US)
+    both.store.compact(sessions_max=1)
+    assert both.names() == [NAME]
+    both.clock.advance(23 * HOUR_US)
+    both.store.compact(sessions_max=1)
+    assert both.names() == []
+
+
 def test_a_refused_commit_leaves_at_most_an_orphan() -> None:
     both = Both()
     with pytest.raises(SequenceConflict):

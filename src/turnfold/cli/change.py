@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from turnfold.cli.app import App, command, json_option, session_argument
+from turnfold.cli.resolve import session_id
 from turnfold.cli.safe import safe_line
 from turnfold.cli.sessions import title_of
 from turnfold.cli.words import count
-from turnfold.errors import InvalidInput
+from turnfold.errors import InvalidInput, KeyUnavailable
+
+if TYPE_CHECKING:
+    from turnfold.client import Client
 
 REASONS: Final = ("completed", "failed", "cancelled", "timeout", "archive", "new")
 """End reasons that end a session; deleting has a command of its own, which asks."""
@@ -59,15 +63,24 @@ def close(app: App, session: str, *, reason: str, error: str | None, as_json: bo
 def delete(app: App, session: str, *, yes: bool, as_json: bool) -> None:
     """Delete a session and everything in it. There is no way back."""
     out = app.out(as_json=as_json)
-    with app.session(session) as (client, handle):
-        info = handle.info()
-        if not yes and not _agreed(f"Delete {safe_line(title_of(info))} ({safe_line(info.id)}, {count(info.message_count, 'message')})?"):
+    with app.client() as client:
+        found = session_id(client, session)
+        if not yes and not _agreed(f"Delete {_described(client, found)}?"):
             raise click.exceptions.Exit(1)
-        client.delete(info.id)
+        client.delete(found)
         if as_json:
-            out.json({"deleted": info.id})
+            out.json({"deleted": found})
         else:
-            out.line(f"deleted {info.id}")
+            out.line(f"deleted {found}")
+
+
+def _described(client: Client, found: str) -> str:
+    """What is about to go, as a question names it."""
+    try:
+        info = client.open(found, create=False).info()
+    except KeyUnavailable:  # what it was is gone; what is left of it may go too
+        return safe_line(found)
+    return f"{safe_line(title_of(info))} ({safe_line(found)}, {count(info.message_count, 'message')})"
 
 
 def _agreed(question: str) -> bool:

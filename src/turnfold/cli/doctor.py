@@ -30,6 +30,7 @@ EXTRAS: Final = {
     "redis": ("redis",),
     "s3": ("obstore",),
     "crypto": ("cryptography",),
+    "keyring": ("keyring",),
     "server": ("starlette", "uvicorn"),
     "otel": ("opentelemetry",),
 }
@@ -37,6 +38,7 @@ EXTRAS: Final = {
 EXIT_PROBLEM: Final = 1
 SEARCH_FOLLOWER: Final = "search"
 SEARCH_INDEX: Final = "search_index"
+ENCRYPTED: Final = "encrypted"
 LAG_LOOK_MAX: Final = 1_000
 
 
@@ -94,7 +96,8 @@ def _store(client: Client) -> Iterator[Finding]:
     yield Finding("ok", "capabilities", ", ".join(sorted(client.store.capabilities)) or "none")
     report = client.store.check()
     for name, value in report.facts.items():
-        yield Finding("ok", name.replace("_", " "), str(value))
+        forgets = name == "durability" and "durable" not in client.store.capabilities
+        yield Finding("note" if forgets else "ok", name.replace("_", " "), str(value))
     for problem in report.problems:
         yield Finding("problem", "damage", problem)
     yield _writable(client)
@@ -120,6 +123,8 @@ def _writable(client: Client) -> Finding:
 
 def _lag(client: Client) -> Finding:
     if SEARCH_INDEX not in client.store.capabilities:
+        if ENCRYPTED in client.store.capabilities:
+            return Finding("ok", "search index", "none: an encrypted store keeps one only with ?search=tokens")
         return Finding("ok", "search index", "none: this store is searched directly")
     lagging = sum(1 for _ in client.store.changed_sessions(SEARCH_FOLLOWER, LAG_LOOK_MAX))
     if not lagging:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,7 +31,9 @@ class ReaderGone(Exception):
 def guarded(run: Callable[[], Any], app: App) -> int:
     """Run and return the exit status; what went wrong is told on stderr, without a traceback."""
     try:
-        status = run()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = run()
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except (ReaderGone, BrokenPipeError):
@@ -49,6 +52,11 @@ def guarded(run: Callable[[], Any], app: App) -> int:
         return _traceback(app) or EXIT_IO
     except Exception as error:  # noqa: BLE001  the last line of a face: one line instead of a traceback
         return _unexpected(error, app)
+
+
+def _warn(message: Warning | str, *_where: Any, **_how: Any) -> None:
+    """Tell a warning in one line: whoever typed a command has no use for the line of code that gave it."""
+    _tell(f"warning: {message}")
 
 
 def _known(error: TurnfoldError) -> int:

@@ -13,7 +13,7 @@ from turnfold.cli.out import Column, Out, note, progress
 from turnfold.cli.resolve import session_id, short_ids
 from turnfold.cli.sessions import walk
 from turnfold.cli.words import count, public_url
-from turnfold.errors import IntegrityError
+from turnfold.errors import IntegrityError, KeyUnavailable
 
 if TYPE_CHECKING:
     from turnfold.client import Client
@@ -36,7 +36,7 @@ VERIFY_COLUMNS: Final = (
 def verify(app: App, sessions: tuple[str, ...], *, everything: bool, as_json: bool) -> None:
     """Check digests, order and seals of a session.
 
-    The first bad place is named. The exit status is 8 when something is wrong.
+    The first bad place is named. The exit status is 8 when something is wrong; a session whose key was forgotten is no damage.
     """
     if everything == bool(sessions):
         raise click.UsageError("verify takes session ids, or --all")
@@ -51,8 +51,12 @@ def verify(app: App, sessions: tuple[str, ...], *, everything: bool, as_json: bo
         short = short_ids([one["session_id"] for one in found]) if out.terminal else {}
         out.table(VERIFY_COLUMNS, ([short.get(one["session_id"], one["session_id"]), *_row(one)] for one in found))
         if out.terminal and found and not bad:
-            keyed = all(one["keyed"] for one in found)
-            note("all in order" + ("" if keyed else "; without a key this detects corruption, not an attacker (TURNFOLD_INTEGRITY_KEY)"))
+            keyed = all(one.get("keyed", True) for one in found)
+            unread = sum("unreadable" in one for one in found)
+            note(
+                (f"all but {count(unread, 'session')} in order" if unread else "all in order")
+                + ("" if keyed else "; without a key this detects corruption, not an attacker (TURNFOLD_INTEGRITY_KEY)")
+            )
     if bad:
         raise IntegrityError(f"{count(len(bad), 'session')} of {len(found)} damaged; {bad[0]['session_id']}: {bad[0]['error']}")
 
@@ -65,11 +69,15 @@ def _verified(client: Client, ids: list[str]) -> Iterator[dict[str, Any]]:
                 yield msgspec.to_builtins(client.verify(one))
             except IntegrityError as error:
                 yield {"session_id": one, "error": error.message, "seq": error.details.get("seq")}
+            except KeyUnavailable as error:
+                yield {"session_id": one, "unreadable": error.message}
 
 
 def _row(one: dict[str, Any]) -> list[object]:
     if "error" in one:
         return ["", "", "", "", f"bad: {one['error']}"]
+    if "unreadable" in one:
+        return ["", "", "", "", f"not looked at: {one['unreadable']}"]
     return [one["event_count"], one["redacted_count"], one["pruned_count"], one["sealed_through"], "ok"]
 
 
@@ -83,6 +91,7 @@ def config(app: App, *, as_json: bool) -> None:
     held = load_config(store=app.store, tenant=app.tenant, owner=app.owner)
     values: dict[str, Any] = {"store": public_url(held.store), "tenant": held.tenant, "owner": held.owner}
     values["integrity_key"] = None if held.integrity_key is None else "(set)"
+    values["keyring"] = held.keyring
     values |= msgspec.to_builtins(held.settings)
     if as_json:
         out.json({name: {"value": value, "origin": held.origin.get(name, "default")} for name, value in values.items()})

@@ -178,7 +178,7 @@ def _forgive(stream: IO[str]) -> None:
 
 
 @contextmanager
-def progress(label: str, total: float | None = None, *, unit: Literal["bytes", "sessions"] = "bytes") -> Iterator[Progress]:
+def progress(label: str, total: float | None = None, *, unit: Literal["bytes", "sessions", "keys"] = "bytes") -> Iterator[Progress]:
     """Show a bar on stderr while the block runs, if that is a terminal."""
     if not sys.stderr.isatty():
         yield Progress()

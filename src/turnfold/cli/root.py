@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "delete": Entry("Change", "change", "delete", "Delete a session and everything in it."),
     "verify": Entry("Operate", "operate", "verify", "Check digests, order and seals of a session."),
     "store": Entry("Operate", "store", "store", "Look at the store, check, copy and back it up."),
+    "keys": Entry("Operate", "keys", "keys", "Make, list, renew and forget the keys of encrypted stores."),
     "doctor": Entry("Operate", "doctor", "doctor", "Check the installation, the store and what can be imported."),
     "config": Entry("Operate", "operate", "config", "Show the settings that hold and where each came from."),
     "schema": Entry("Operate", "schema", "schema", "Print the content model's JSON Schema, or check files against it."),

@@ -99,7 +99,8 @@ def print_sessions(out: Out, infos: Sequence[SessionInfo], *, aligned: bool = Fa
 
 def title_of(info: SessionInfo) -> str:
     """Return the title, marked where the session is another's child."""
-    return ("↳ " if info.parent else "") + (info.title or "(untitled)")
+    untitled = "(key not available)" if info.metadata.get("turnfold:key") == "unavailable" else "(untitled)"
+    return ("↳ " if info.parent else "") + (info.title or untitled)
 
 
 def _cells(info: SessionInfo, short: str, now: int) -> dict[str, object]:

@@ -9,6 +9,7 @@ anew without what has to be gone.
 from __future__ import annotations
 
 from base64 import b64encode
+from secrets import token_bytes
 from typing import Any
 
 import msgspec
@@ -104,9 +105,9 @@ def parse_master(text: str, where: str) -> bytes:
     return raw
 
 
-def print_master(key: bytes) -> str:
-    """Write a master key as ``parse_master`` reads it."""
-    return b64encode(key).decode()
+def make_master() -> str:
+    """Return a new master key, written as ``parse_master`` reads it."""
+    return b64encode(token_bytes(KEY_BYTES)).decode()
 
 
 def as_json(value: Any) -> bytes:

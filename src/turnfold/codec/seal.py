@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _FORMAT = b"turnfold/event/1\0"
 _LEAF = b"turnfold/leaf/1\0"
 _SEAL = b"turnfold/seal/1\0"
-_FINGERPRINT = b"turnfold/fingerprint/1\0"
 _lengths = Struct(">QQQQQ").pack
 _leaf_head = Struct(">QqI").pack
 _encode = msgspec.json.Encoder().encode
@@ -55,7 +54,7 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
         salt: Use this salt instead of the event's own (to compare with a stored twin).
         key: HMAC key, or None for a plain digest.
     """
-    body = _body(event, event.salt if salt is None else salt)
+    body = content_of(event, event.salt if salt is None else salt)
     if key is None:
         return _sha256(body).digest()
     from hmac import digest
@@ -63,14 +62,8 @@ def event_digest(event: Event, salt: bytes | None = None, key: bytes | None = No
     return digest(key, body, "sha256")
 
 
-def content_fingerprint(event: Event, key: bytes) -> bytes:
-    """Return the HMAC of an event without its salt: ``FINGERPRINT_BYTES`` that stand in place of the salt of an encrypted event."""
-    from hmac import digest
-
-    return digest(key, _FINGERPRINT + _body(event, b""), "sha256")
-
-
-def _body(event: Event, salt: bytes) -> bytes:
+def content_of(event: Event, salt: bytes) -> bytes:
+    """Return what a digest is made of: envelope, salt, payload, meta and kept line."""
     usage = event.usage
     envelope = _encode(
         (

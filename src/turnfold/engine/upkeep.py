@@ -63,12 +63,13 @@ class Upkeep:
         while not self._stop.wait(IDLE_S):
             since = self._since
             now = time.monotonic()
-            if since is None or (now - self._last < IDLE_S and now - since < LAG_S_MAX):
+            if since is not None and now - self._last < IDLE_S and now - since < LAG_S_MAX:
                 continue
-            self._since = None
             try:
-                self.catch_up(None)
-                self.seal_changed()
+                if since is not None:
+                    self._since = None
+                    self.catch_up(None)
+                    self.seal_changed()
                 self.compact_cold()
             except TurnfoldError:  # the store is closed, full or away: the next commit starts again
                 continue
@@ -118,11 +119,12 @@ class Upkeep:
         """Let the store compact what is cold, now and then, in small steps, until somebody commits."""
         if COMPACTS not in self._store.capabilities or time.monotonic() < self._compact_at:
             return
+        last_at, self._compact_at = self._compact_at, time.monotonic() + COMPACT_EVERY_S  # also where it is refused
         more = True
         while more and self._since is None and not self._stop.is_set():
             more = self._store.compact(sessions_max=1).more
-        if not more:
-            self._compact_at = time.monotonic() + COMPACT_EVERY_S
+        if more:
+            self._compact_at = last_at
 
     def seal(self, key: SessionKey) -> Seal | None:
         """Seal one session now."""

@@ -115,6 +115,7 @@ def verify_session(store: Store, key: SessionKey, *, owner: str | None = None, m
 
     Raises:
         IntegrityError: The first bad seq and what is wrong with it (``details['seq']``).
+        KeyUnavailable: It is encrypted and its key is gone.
     """
     seals = store.read_seals(key)
     walk = _Walk(store, key, owner, mac_key)
@@ -133,7 +134,7 @@ def verify_session(store: Store, key: SessionKey, *, owner: str | None = None, m
     except IntegrityError:
         raise
     except TurnfoldError as error:
-        if error.fault == "caller" and error.code == "session_not_found":
+        if error.code in {"session_not_found", "key_unavailable"}:  # no damage: there is nothing to look at, or no key to look with
             raise
         raise _bad(walk.seq + 1, f"event {walk.seq + 1} cannot be read: {error.message}") from error
     walk.check_redactions()

@@ -24,8 +24,8 @@ from turnfold.model.event import MAIN
 
 RECENT_MAX = 48
 """Lines whose places are kept in the state, so that a file that grows needs no look-up."""
-PLACES_MAX = 100_000
-"""Lines whose places are kept in memory; older ones are looked up through ``find``."""
+PLACES_MAX = 20_000
+"""Lines whose places are kept in memory (250 bytes each); older ones are looked up through ``find``."""
 MOVED_MAX = 256
 """Lines that count as standing elsewhere (late and preserved ones)."""
 GROUPS_MAX = 256

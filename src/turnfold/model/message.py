@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from turnfold.errors import InvalidInput
+from turnfold.errors import InvalidInput, KeyUnavailable
 from turnfold.model.parts import AnyPart, GenericPart, Part, TextPart, ToolCallPart, ToolResultPart
 from turnfold.model.usage import Usage
 
@@ -72,11 +72,17 @@ _part_decoder: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 _encoder = msgspec.json.Encoder()
 
 
+SEALED = b'"tf1:'
+"""How a payload begins that ``codec.cipher`` sealed."""
+
+
 def decode_message(data: bytes) -> Message:
     """Decode a message payload; a part of an unknown type becomes a GenericPart with all its fields."""
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError:
+        if data.startswith(SEALED):
+            raise KeyUnavailable("the payload is encrypted", hint="open the store as encrypted+URL, with its keyring") from None
         parts = [_decode_part(raw) for raw in _loose_decoder.decode(data).parts]
         rest = {**msgspec.json.decode(data), "parts": []}
         message = msgspec.convert(rest, Message)

@@ -126,7 +126,7 @@ class Keyring(Protocol):
         """
         ...
 
-    def keys(self) -> list[KeyInfo]:
+    def list_keys(self) -> list[KeyInfo]:
         """Return all keys, without key material: masters first."""
         ...
 

@@ -89,6 +89,15 @@ class Watch(Protocol):
 
 
 @runtime_checkable
+class Shredder(Protocol):
+    """What a store with the capability ``encrypted`` can do beside the others."""
+
+    def forget_key(self, key: SessionKey, *, owner: str | None = None) -> int:
+        """Destroy the keys of a session, which makes every copy of it unreadable; return how many there were."""
+        ...
+
+
+@runtime_checkable
 class FollowingWatch(Watch, Protocol):
     """A watch that wants to know which sessions somebody follows, because a wake-up for each commit to any session would cost every commit."""
 

@@ -12,7 +12,7 @@ Every piece is one verbatim commit, so a copy that is killed leaves a whole sess
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 import msgspec
 
@@ -22,7 +22,7 @@ from turnfold.engine.copying.sums import Sums
 from turnfold.errors import AlreadyExists, IdempotencyConflict, IntegrityError, NotFound, SequenceConflict, SessionNotFound
 from turnfold.ids import new_id
 from turnfold.limits import COPY_ATTEMPTS_MAX, COPY_RUNS_MAX
-from turnfold.model.commit import NO_CHANGE, Commit, Genesis, Verbatim
+from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Verbatim
 from turnfold.model.event import RangeTombstone
 from turnfold.model.query import EventQuery
 from turnfold.model.run import Run
@@ -48,6 +48,14 @@ class Outcome(msgspec.Struct):
         self.byte_count += piece.byte_count
 
 
+class Small(msgspec.Struct, frozen=True):
+    """A session in one piece, ready to be written."""
+
+    head: Head
+    piece: Piece
+    commit: Commit
+
+
 class SessionCopier:
     """Copies or compares one session at a time."""
 
@@ -71,6 +79,47 @@ class SessionCopier:
             except (Moved, SequenceConflict, IdempotencyConflict):  # another writer, or another copy: look again
                 continue
         raise IntegrityError(f"the session changed {COPY_ATTEMPTS_MAX} times while it was copied", hint="run the copy again")
+
+    def begin(self, key: SessionKey) -> Small | None:
+        """Return a session that fits into one piece as what it is in the source, to be written together with others; None for a longer one.
+
+        Args:
+            key: Of a session that the target has not.
+
+        Raises:
+            SessionNotFound: The source has none (any more).
+            IntegrityError: The source is damaged.
+        """
+        head = self._source.get_session(key)
+        try:
+            found = list(islice(self._reader(key, head).pieces(0), 2))
+        except Moved:
+            return None
+        if len(found) != 1:
+            return None
+        runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
+        change = Sums(None).change(found[0].events, head)
+        updated_at_us = head.info.updated_at_us
+        commit = _commit_of(key, found[0], head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
+        return Small(head, found[0], commit)
+
+    def end(self, small: Small, result: Committed | Exception) -> Outcome:
+        """Compare a session that was written together with others; where it was refused or changed meanwhile, it is copied by itself."""
+        key = small.commit.key
+        if isinstance(result, Exception):
+            return self.copy(key)
+        try:
+            return self._ended(key, small, result.incarnation)
+        except Moved:
+            return self.copy(key)
+
+    def _ended(self, key: SessionKey, small: Small, incarnation: str) -> Outcome:
+        outcome = Outcome(COPIED)
+        self._compare_piece(key, small.piece)
+        outcome.add(small.piece)
+        self._copy_seals(key, small.head, incarnation)
+        self._compare_rest(key, small.head)
+        return outcome
 
     def compare(self, key: SessionKey) -> Outcome:
         """Compare the target's session with the source's, byte by byte.
@@ -154,21 +203,14 @@ class SessionCopier:
         for piece in reader.pieces(after_seq) if after_seq < upto_seq else [end]:
             is_last = piece.last_seq == upto_seq
             updated_at_us = head.info.updated_at_us if is_last else latest_us(piece.events, updated_at_us)
-            commit = Commit(
-                key=key,
-                events=piece.events,
+            commit = _commit_of(
+                key,
+                piece,
+                head,
                 change=sums.change(piece.events, head if is_last else None),
-                genesis=None if piece.after_seq else _genesis(head, piece),
-                incarnation=incarnation,
-                lifecycle=True,
+                updated_at_us=updated_at_us,
                 runs=runs if is_last else (),
-                parts=piece.parts,
-                verbatim=Verbatim(
-                    created_at_us=head.info.created_at_us,
-                    updated_at_us=updated_at_us,
-                    ranges=piece.ranges,
-                    after_seq=piece.after_seq,
-                ),
+                incarnation=incarnation,
             )
             incarnation = self._commit(commit)
             self._compare_piece(key, piece)
@@ -274,6 +316,24 @@ def differences(one: Head, other: Head) -> list[str]:
     same = _replace(other.info, incarnation=one.info.incarnation, expires_at_us=expires_at_us)
     found = [name for name in one.info.__struct_fields__ if getattr(one.info, name) != getattr(same, name)]
     return found + [name for name in ("entries", "usage_by_model", "ttl_s") if getattr(one, name) != getattr(other, name)]
+
+
+def _commit_of(
+    key: SessionKey, piece: Piece, head: Head, *, change: HeadChange, updated_at_us: int, runs: tuple[Run, ...], incarnation: str | None
+) -> Commit:
+    """The verbatim commit of a piece."""
+    verbatim = Verbatim(created_at_us=head.info.created_at_us, updated_at_us=updated_at_us, ranges=piece.ranges, after_seq=piece.after_seq)
+    return Commit(
+        key=key,
+        events=piece.events,
+        change=change,
+        genesis=None if piece.after_seq else _genesis(head, piece),
+        incarnation=incarnation,
+        lifecycle=True,
+        runs=runs,
+        parts=piece.parts,
+        verbatim=verbatim,
+    )
 
 
 def _genesis(head: Head, piece: Piece) -> Genesis:

@@ -8,13 +8,14 @@ away ends the copy, and the next run goes on where this one was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from turnfold.engine.copying.report import CopyProblem, CopyProgress, CopyReport
-from turnfold.engine.copying.session import COPIED, EXTENDED, REPLACED, Outcome, SessionCopier
+from turnfold.engine.copying.session import COPIED, EXTENDED, REPLACED, Outcome, SessionCopier, Small
 from turnfold.engine.scopes import SCOPE_PREFIX
 from turnfold.errors import InvalidInput, SessionNotFound, StoreUnavailable, TurnfoldError
-from turnfold.limits import COPY_PROBLEMS_MAX, COPY_SESSIONS_MAX
+from turnfold.limits import COPY_GROUP_SESSIONS, COPY_PIECE_BYTES, COPY_PROBLEMS_MAX, COPY_SESSIONS_MAX
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Store
 
@@ -48,24 +49,91 @@ def copy_stores(
         raise InvalidInput("source and target of a copy are the same store")
     keys = [item.key for item in source.changed_sessions(COPY_FOLLOWER, COPY_SESSIONS_MAX) if tenants is None or item.key.tenant in tenants]
     keys.sort(key=lambda key: (key.session_id.startswith(SCOPE_PREFIX), key))
-    copier = SessionCopier(source, target, mac_key)
-    work = copier.compare if verify_only else copier.copy
-    report = CopyReport()
-    for key in keys:
-        if progress is not None:
-            progress(CopyProgress(report.session_count, len(keys), key.session_id, report.event_count, report.byte_count))
-        report.session_count += 1
+    run = _Run(target, SessionCopier(source, target, mac_key), len(keys), progress)
+    if verify_only:
+        for key in keys:
+            run.compare(key)
+    else:
+        for start in range(0, len(keys), COPY_GROUP_SESSIONS):
+            run.copy(keys[start : start + COPY_GROUP_SESSIONS])
+    return run.ended()
+
+
+class _Run:
+    """One copy of stores: does session after session and keeps the report."""
+
+    def __init__(self, target: Store, copier: SessionCopier, total: int, progress: Callable[[CopyProgress], object] | None) -> None:
+        self._target = target
+        self._copier = copier
+        self._total = total
+        self._progress = progress
+        self._report = CopyReport()
+        self._waiting: list[Small] = []
+        self._bytes = 0
+
+    def compare(self, key: SessionKey) -> None:
+        """Compare one session."""
+        self._show(key.session_id)
+        self._note(key, lambda: self._copier.compare(key))
+
+    def copy(self, keys: Sequence[SessionKey]) -> None:
+        """Copy sessions; those that are new and small share commits, and so their syncs and round trips."""
+        there = self._target.last_seqs(keys)
+        for key in keys:
+            self._show(key.session_id)
+            if key in there:
+                self._note(key, partial(self._copier.copy, key))
+            else:
+                self._note(key, partial(self._begin, key))
+            if self._bytes >= COPY_PIECE_BYTES:
+                self._write()
+        self._write()
+
+    def _begin(self, key: SessionKey) -> Outcome | None:
+        small = self._copier.begin(key)
+        if small is None:
+            return self._copier.copy(key)
+        self._waiting.append(small)
+        self._bytes += small.piece.byte_count
+        return None
+
+    def _write(self) -> None:
+        """Write the small sessions that wait, and compare each."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if waiting:
+            results = self._target.commit_many([small.commit for small in waiting])
+            for small, result in zip(waiting, results, strict=True):
+                self._note(small.commit.key, partial(self._copier.end, small, result))
+
+    def _note(self, key: SessionKey, work: Callable[[], Outcome | None]) -> None:
+        """Do something with a session and count what became of it; None is not yet."""
+        report = self._report
         try:
-            _count(report, work(key))
+            outcome = work()
         except SessionNotFound:
             report.gone_count += 1
         except StoreUnavailable:
             raise
         except TurnfoldError as error:
-            _note(report, key, error)
-    if progress is not None:
-        progress(CopyProgress(report.session_count, len(keys), "", report.event_count, report.byte_count))
-    return report
+            report.problem_count += 1
+            if len(report.problems) < COPY_PROBLEMS_MAX:
+                report.problems.append(CopyProblem(key.tenant, key.session_id, error.code, error.message))
+        else:
+            if outcome is None:
+                return
+            _count(report, outcome)
+        report.session_count += 1
+
+    def _show(self, session_id: str) -> None:
+        if self._progress is not None:
+            report = self._report
+            done = report.session_count + len(self._waiting)
+            self._progress(CopyProgress(done, self._total, session_id, report.event_count, report.byte_count))
+
+    def ended(self) -> CopyReport:
+        """Return the report, and show the end."""
+        self._show("")
+        return self._report
 
 
 def _is_one_place(one: str, other: str) -> bool:
@@ -86,9 +154,3 @@ def _count(report: CopyReport, outcome: Outcome) -> None:
         report.replaced_count += 1
     else:
         report.unchanged_count += 1
-
-
-def _note(report: CopyReport, key: SessionKey, error: TurnfoldError) -> None:
-    report.problem_count += 1
-    if len(report.problems) < COPY_PROBLEMS_MAX:
-        report.problems.append(CopyProblem(key.tenant, key.session_id, error.code, error.message))

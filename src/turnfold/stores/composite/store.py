@@ -14,7 +14,7 @@ import msgspec
 
 from turnfold.errors import StoreUnavailable, TurnfoldError
 from turnfold.ids import now_us
-from turnfold.limits import COMPACT_SESSIONS, ORPHAN_AGE_S
+from turnfold.limits import COMPACT_SESSIONS, ORPHAN_AGE_S, SWEEP_EVERY_S
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
 from turnfold.model.query import (
@@ -59,6 +59,7 @@ class CompositeStore:
         self._parts = Parts(sessions, artifacts)
         self._clock = clock
         self._orphan_age_us = int(orphan_age_s * 1_000_000)
+        self._swept_us = clock()
 
     # ---- what has parts --------------------------------------------------------------------------------------------------------------
     def commit(self, commit: Commit) -> Committed:
@@ -127,12 +128,23 @@ class CompositeStore:
         return CheckReport(report.problems, {**report.facts, **facts})
 
     def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
-        """See ``ports.store``; the last step also sweeps artifacts that no session names and that are old enough."""
+        """See ``ports.store``; the last step also sweeps artifacts that no session names and that are old enough.
+
+        A sweep asks for every artifact there is, so the background, which comes every minute in small steps, sweeps once a day.
+        """
         done = self._sessions.compact(sessions_max=sessions_max)
-        if done.more:
+        now = self._clock()
+        if done.more or (sessions_max < COMPACT_SESSIONS and now < self._swept_us + SWEEP_EVERY_S * 1_000_000):
             return done
-        swept = sum(found.size_bytes for found in self._parts.orphans(self._clock() - self._orphan_age_us) if self._parts.erase(found.name))
+        self._swept_us = now
+        swept = sum(found.size_bytes for found in self._parts.orphans(now - self._orphan_age_us) if self._parts.erase(found.name))
         return _replace(done, bytes_before=done.bytes_before + swept)
+
+    def reclaim(self) -> None:
+        """See ``ports.store.Reclaiming``; artifacts hold no room that they do not use."""
+        give_back = getattr(self._sessions, "reclaim", None)
+        if give_back is not None:
+            give_back()
 
     def close(self) -> None:
         """See ``ports.store``; both are closed."""

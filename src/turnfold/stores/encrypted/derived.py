@@ -110,7 +110,7 @@ class DerivedKeyring:
         hint = "put a new key in front of the old one, with a comma between them: turnfold keys new --print makes one"
         raise NotSupported(f"{self._where} is not Turnfold's to change", hint=hint)
 
-    def keys(self) -> list[KeyInfo]:
+    def list_keys(self) -> list[KeyInfo]:
         """See ``ports.keyring``."""
         ids = list(self._masters)
         return [KeyInfo(kid=kid, kind="master", state="kept" if place else "current") for place, kid in enumerate(ids)]

@@ -292,7 +292,7 @@ class FileKeyring:
                 self._append([*self._new_master(), *([Line(rotating=self._master())] if eager else [])])
         if eager:
             self._wrap_all(progress or _no_progress)
-        return self.keys()[0]
+        return self.list_keys()[0]
 
     def _new_master(self) -> list[Line]:
         """Make a master key where that is ours to do; return the lines that tell of it."""
@@ -332,7 +332,7 @@ class FileKeyring:
         master, wrapped = self._wrap(self.index_secret(), _index_context())
         return msgspec.structs.replace(line, master=master, index=wrapped)
 
-    def keys(self) -> list[KeyInfo]:
+    def list_keys(self) -> list[KeyInfo]:
         """See ``ports.keyring``."""
         with self._lock:
             self._refresh()

@@ -52,7 +52,6 @@ class Keys:
             with self._lock:
                 self._held, self._openers, self._version = {}, {}, version
 
-    @property
     def index(self) -> Index:
         """What makes tokens of tags and terms."""
         self._check()

@@ -44,15 +44,14 @@ class Lines:
             changed = self._inode != 0
             self._clear()
             self._inode = inode
-        if size == self.through:
-            return changed
-        file.seek(self.through)
-        data = file.read(size - self.through)
-        end = data.rfind(b"\n") + 1
-        for raw in data[:end].splitlines():
-            self._count += 1
-            changed = self._take(decode_line(raw, self._count, self._where)) or changed
-        self.through += end
+        if size > self.through:
+            file.seek(self.through)
+            data = file.read(size - self.through)
+            end = data.rfind(b"\n") + 1
+            for raw in data[:end].splitlines():
+                self._count += 1
+                changed = self._take(decode_line(raw, self._count, self._where)) or changed
+            self.through += end
         if self.index is None or not self.master_at:
             raise IntegrityError(f"{self._where} is no whole keyring", hint="turnfold keys new makes one")
         return changed

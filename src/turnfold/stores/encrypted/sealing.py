@@ -7,7 +7,7 @@ ask for it; its text is sealed in a metadata entry beside it (named ``#`` and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -30,15 +30,26 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def seal_commit(commit: Commit, cipher: SessionCipher, index: Index) -> Commit:
-    """Return the commit with its content sealed. ``also`` is left to the caller: those are other sessions."""
+def seal_commit(commit: Commit, cipher: SessionCipher, index_of: Callable[[], Index]) -> Commit:
+    """Return the commit with its content sealed. ``also`` is left to the caller: those are other sessions.
+
+    Args:
+        commit: As the caller gave it.
+        cipher: Of its session.
+        index_of: Gives the tokens of tags; not asked for by a commit that only counts.
+    """
     seal_event = cipher.seal_event
     events = tuple([seal_event(event) for event in commit.events])
     change = commit.change
-    if change.entries or change.status is not None or change.guards:
-        change = _seal_change(change, cipher, index)
-    if commit.genesis is None and not commit.runs and not commit.parts and not commit.redacts:
-        return _replace(commit, events=events, change=change)
+    if (
+        not change.entries
+        and change.status is None
+        and not change.guards
+        and commit.genesis is None
+        and not (commit.runs or commit.parts or commit.redacts)
+    ):
+        return _replace(commit, events=events)
+    index = index_of()
     genesis = commit.genesis
     if genesis is not None:
         first = events[0] if commit.verbatim is not None and events else seal_event(genesis.event)
@@ -46,7 +57,7 @@ def seal_commit(commit: Commit, cipher: SessionCipher, index: Index) -> Commit:
     return _replace(
         commit,
         events=events,
-        change=change,
+        change=_seal_change(change, cipher, index),
         genesis=genesis,
         runs=tuple([seal_run(run, cipher) for run in commit.runs]),
         parts=tuple([(cipher.reference(ref), cipher.seal_part(ref, content)) for ref, content in commit.parts]),

@@ -150,6 +150,8 @@ class EncryptedStore:
 
     def _settle(self, commit: Commit, held: list[Held | None], done: Committed) -> None:
         """Hold the keys of created sessions."""
+        if len(held) == 1 and (held[0] is None or not held[0].creates):
+            return
         for item, one in zip((commit, *commit.also), held, strict=True):
             if one is not None and one.creates:
                 if item is commit and done.incarnation != one.incarnation:
@@ -193,7 +195,7 @@ class EncryptedStore:
         """
         asked = query
         if query.tags:
-            query = _replace(query, tags=tuple([self._keys.index.tag(query.tenant, tag) for tag in query.tags]))
+            query = _replace(query, tags=tuple([self._keys.index().tag(query.tenant, tag) for tag in query.tags]))
         infos, cursor = self._store.list_sessions(query)
         if not infos and query.tags and query.cursor is None:  # tokens of another keyring find nothing: see that it is the right one
             self.list_sessions(_replace(asked, tags=(), limit=1))
@@ -253,7 +255,7 @@ class EncryptedStore:
             raise NotSupported("an encrypted store does not search", hint=hint)
         if SEARCH_INDEX not in self._store.capabilities:
             return scan_sessions(self, query)
-        terms = tuple(self._keys.index.terms(query.tenant, query.terms))
+        terms = tuple(self._keys.index().terms(query.tenant, query.terms))
         query = _replace(query, terms=terms)
         found: list[SearchRow] = []
         while True:
@@ -320,7 +322,7 @@ class EncryptedStore:
     ) -> bool:
         """See ``ports.store``; terms go as tokens, and only where searching was asked for."""
         if rows:
-            rows = seal_rows(rows, key.tenant, self._keys.index) if self._search == TOKENS else ()
+            rows = seal_rows(rows, key.tenant, self._keys.index()) if self._search == TOKENS else ()
         return self._store.advance(follower, key, incarnation=incarnation, from_seq=from_seq, to_seq=to_seq, rows=rows)
 
     def follower_seq(self, follower: str, key: SessionKey) -> int:

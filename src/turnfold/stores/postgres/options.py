@@ -10,13 +10,15 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from turnfold.errors import InvalidInput
-from turnfold.limits import POSTGRES_CONNECT_S, POSTGRES_CONNECTIONS_MAX, POSTGRES_STATEMENT_S
+from turnfold.limits import POSTGRES_CONNECT_S, POSTGRES_CONNECTIONS_MAX, POSTGRES_RECONNECT_S, POSTGRES_STATEMENT_S
 from turnfold.stores.sql.migrations import AUTO, MIGRATE_MODES
 
 SCHEMA_DEFAULT: Final = "turnfold"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,46}")
 """Lower case, and short enough that the channel's name, which begins with ``turnfold_``, is an identifier too."""
-_OWN: Final = frozenset({"schema", "pgbouncer", "listen", "statement_timeout_s", "connect_timeout_s", "connections_max", "migrate"})
+_OWN: Final = frozenset(
+    {"schema", "pgbouncer", "listen", "statement_timeout_s", "connect_timeout_s", "connections_max", "reconnect_s", "migrate"}
+)
 _LIBPQ: Final = frozenset(
     {"host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs"}
     | {"application_name", "gssencmode", "channel_binding", "load_balance_hosts", "require_auth", "service"}
@@ -35,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         listen: With ``pgbouncer``, the URL of a direct connection for LISTEN; None polls instead.
         statement_timeout_s: How long the server works on one statement at most.
         connect_timeout_s: How long a connection may take to be made.
+        reconnect_s: How long a commit waits for a server that is coming back.
         connections_max: Connections beside the writer's and the listener's.
         migrate: ``auto`` or ``manual``, as in ``stores.sql.migrations``.
     """
@@ -46,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     listen: str | None = None
     statement_timeout_s: float = POSTGRES_STATEMENT_S
     connect_timeout_s: int = POSTGRES_CONNECT_S
+    reconnect_s: float = POSTGRES_RECONNECT_S
     connections_max: int = POSTGRES_CONNECTIONS_MAX
     migrate: str = AUTO
 
@@ -80,6 +84,7 @@ def parse(url: str) -> Options:
         listen=own.get("listen"),
         statement_timeout_s=_number(own, "statement_timeout_s", POSTGRES_STATEMENT_S),
         connect_timeout_s=max(2, int(_number(own, "connect_timeout_s", POSTGRES_CONNECT_S))),
+        reconnect_s=_number(own, "reconnect_s", POSTGRES_RECONNECT_S),
         connections_max=int(_number(own, "connections_max", POSTGRES_CONNECTIONS_MAX)),
         migrate=migrate,
     )

@@ -144,7 +144,7 @@ def append_call(commit: Commit, now_us: int | None) -> Call:
         _ONE if messages == 1 else b"%d" % messages,
         _ZERO if turns == 0 else b"%d" % turns,
         _ZERO if tokens == 0 else b"%d" % tokens,
-        _encode((*usage.numbers(), usage.model)) if counted else None,
+        _encode((*usage.numbers(), usage.model)) if counted or usage != NO_USAGE else None,
         None if is_plain(event) else pack_extra(event),
         event.meta_raw,
         event.salt,

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from turnfold.errors import StoreUnavailable
-from turnfold.limits import POSTGRES_RECONNECT_S
 from turnfold.stores.postgres.options import Options
 from turnfold.stores.postgres.wire import Lost, Wire
 
@@ -81,9 +80,9 @@ class Pool:
         """Connect, and wait for a server that is coming back.
 
         Raises:
-            Lost: It did not within ``POSTGRES_RECONNECT_S``.
+            Lost: It did not within ``options.reconnect_s``.
         """
-        end = time.monotonic() + POSTGRES_RECONNECT_S
+        end = time.monotonic() + self.options.reconnect_s
         pause_s = _FIRST_PAUSE_S
         while True:
             try:

@@ -86,7 +86,7 @@ def event_body(event: Event) -> bytes:
             *plain,
             event.salt,
             event.digest,
-            None if not usage else (*usage.numbers(), usage.model),
+            None if usage == NO_USAGE else (*usage.numbers(), usage.model),  # a model that counted nothing is kept
             event.run_id,
             event.message_id,
             event.parent_id,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from types import FrameType
 from typing import Final
 
 import msgspec
@@ -14,7 +16,6 @@ from turnfold.stores.redis.links import Links
 
 ASKED: Final = ("appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy")
 UNKNOWN: Final = "unknown"
-_LINES_ABOVE: Final = 4
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -72,6 +73,15 @@ def _joined(settings: dict[Node, dict[str, str]], name: str) -> str:
 
 
 def warn(name: str, worries: tuple[str, ...]) -> None:
-    """Warn once of all that falls short."""
+    """Warn once of all that falls short, at the line outside of this package that opened the store."""
     if worries:
-        warnings.warn(f"{name} is not durable: {'; '.join(worries)}", DurabilityWarning, stacklevel=_LINES_ABOVE)
+        warnings.warn(f"{name} is not durable: {'; '.join(worries)}", DurabilityWarning, stacklevel=_callers_level())
+
+
+def _callers_level() -> int:
+    frame: FrameType | None = inspect.currentframe()
+    level = 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__.partition(".")[0]:
+        frame = frame.f_back
+        level += 1
+    return level

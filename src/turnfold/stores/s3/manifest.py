@@ -160,13 +160,29 @@ def decode_manifest(body: bytes, key: str) -> Manifest:
         raise StoreCorrupt(f"{key} is no manifest: {error}", key=key) from error
 
 
-def holds_token(body: bytes, token: str) -> bool:
-    """Whether a manifest was written with this token, or goes on from one that was."""
+class _Tokens(msgspec.Struct):
+    token: str = ""
+    tokens: list[str] = []
+
+
+_decode_tokens = msgspec.msgpack.Decoder(_Tokens).decode
+
+
+def is_written_with(body: bytes, token: str) -> bool:
+    """Whether a manifest was written with this token."""
+    return _tokens_of(body).token == token
+
+
+def goes_on_from(body: bytes, token: str) -> bool:
+    """Whether a manifest goes on from one that was written with this token."""
+    return token in _tokens_of(body).tokens
+
+
+def _tokens_of(body: bytes) -> _Tokens:
     try:
-        found = _decode_manifest(body)
+        return _decode_tokens(body)
     except msgspec.MsgspecError:
-        return False
-    return found.token == token or token in found.tokens
+        return _Tokens()
 
 
 def encode_event(event: Event) -> Raw:

@@ -30,6 +30,7 @@ LEASES: Final = "l/"
 FOLLOWERS: Final = "f/"
 OWNERS: Final = "o/"
 CACHES: Final = "c/"
+FOLDERS: Final = (MANIFESTS, DATA, LEASES, FOLLOWERS, OWNERS, CACHES)
 _NAME_CHARS_MAX: Final = 180
 _SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 

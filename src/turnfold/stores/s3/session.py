@@ -24,7 +24,7 @@ from turnfold.model.session import SessionKey
 from turnfold.objectstorage import Found, NotModified, Tag, pause
 from turnfold.stores._combiner import Combiner
 from turnfold.stores.s3 import names
-from turnfold.stores.s3.manifest import decode_manifest, holds_token, pack
+from turnfold.stores.s3.manifest import decode_manifest, goes_on_from, is_written_with, pack
 from turnfold.stores.s3.segments import Moved
 from turnfold.stores.s3.staging import stage
 from turnfold.stores.s3.state import State
@@ -207,19 +207,23 @@ class Session:
         self._house.parallel(lambda one: self._house.bucket.put(*one), objects)
 
     def _replace(self, work: State, expected: Tag | None) -> bool:
-        """Write the manifest on condition; what stands there instead is taken in."""
+        """Write the manifest on condition, and say whether it was written; what stands there instead, or on top of it, is taken in."""
         token = secrets.token_hex(8)
         version = max(work.version + 1, self._house.clock())
         body = pack(work.manifest(token, version))
         begun_s = time.monotonic()
-        answer = self._house.bucket.replace(self._name, body, expected=expected, is_mine=lambda found: holds_token(found, token))
+        answer = self._house.bucket.replace(self._name, body, expected=expected, is_mine=lambda found: is_written_with(found, token))
         self._house.note_round_trip(time.monotonic() - begun_s)
         if not isinstance(answer, Tag):
             try:
                 self._adopt(answer)
             except Moved:
                 self._known = False
-            return False
+            written = answer is not None and goes_on_from(answer.body, token)
+            if written and work.hurries and self._state is not None:
+                self._state.hurries = True
+                self._remove_due(self._state)
+            return written
         work.tokens = [*work.tokens, work.token][-31:] if work.token else []
         work.tag, work.token, work.version = answer, token, version
         with self._lock:

@@ -151,7 +151,7 @@ def _has_cold_tail(row: Row, now_us: int) -> bool:
 def check(house: House) -> CheckReport:
     """Compare what manifests name with what is there."""
     problems: list[str] = []
-    sizes = {item.key: item.size_bytes for item in house.bucket.objects("")}
+    sizes = {item.key: item.size_bytes for folder in names.FOLDERS for item in house.bucket.objects(folder)}
     keys = [key for key in sizes if key.startswith(names.MANIFESTS)]
     session_count = event_count = garbage_count = 0
 

@@ -84,6 +84,11 @@ class AppendCases(ContractBase):
         assert self.log(key)[1] == expected
         assert self.page(key, after=1).events == [msgspec.structs.replace(expected, source=None)]
 
+    def test_model_that_counted_nothing_is_kept(self) -> None:
+        key = self.create()
+        self.append(key, msgspec.structs.replace(build.event("counted nothing"), usage=Usage(model="gpt")))
+        assert self.log(key)[1].usage == Usage(model="gpt")
+
     def test_payload_bytes_are_kept_verbatim(self) -> None:
         key = self.create()
         self.append(key, NewEvent(type="message", data=b'{ "role":"user","parts":[],"zzz" : 1.50 }'), NewEvent(type="my.own", data=CUSTOM))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from turnfold.errors import IdempotencyConflict
+from turnfold.limits import IDEMPOTENCY_EVENTS
 from turnfold.model.commit import Committed
 from turnfold.model.event import NewEvent
+from turnfold.ports.store import IDEMPOTENCY_WINDOW
 from turnfold.testing.contract import build
 from turnfold.testing.contract.base import ContractBase, only_errors
 
@@ -72,6 +74,23 @@ class IdempotencyCases(ContractBase):
         self.write(commit)
         self.step(key, "completed")
         assert self.write(commit).repeated
+
+    def test_ids_are_known_however_long_ago(self) -> None:
+        """On a store that says so, for the last ``IDEMPOTENCY_EVENTS`` events."""
+        key = self.create()
+        old = build.commit(key, "old")
+        self.write(old)
+        after = IDEMPOTENCY_EVENTS - 1 if IDEMPOTENCY_WINDOW in self.store.capabilities else IDEMPOTENCY_EVENTS + 100
+        self.fill(key, after)
+        assert (self.write(old).repeated, self.head(key).info.last_seq) == (True, after + 2)
+
+    def test_repeat_of_more_events_than_a_store_remembers(self) -> None:
+        key = self.create()
+        large = build.commit(key, *(f"{index}" for index in range(IDEMPOTENCY_EVENTS + 200)))
+        self.write(large)
+        again = self.write(large)
+        assert (again.repeated, again.first_seq, again.last_seq, again.seqs) == (True, 2, IDEMPOTENCY_EVENTS + 201, None)
+        self.refused(IdempotencyConflict, build.commit(key, "new", *large.events))
 
     def test_id_of_genesis_counts(self) -> None:
         key = self.key()

@@ -15,10 +15,11 @@ import msgspec
 
 from turnfold.client import Client
 from turnfold.errors import SessionNotFound
+from turnfold.limits import IDEMPOTENCY_EVENTS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
-from turnfold.ports.store import Store
+from turnfold.ports.store import IDEMPOTENCY_WINDOW, Store
 from turnfold.testing.looking import check_head, read_log
 from turnfold.testing.writers import TENANT, numbered
 
@@ -96,7 +97,7 @@ class Ledger:
         there = self._look(store, sessions)
         absent = [offer for offer, places in there.items() if places is None]
         unknown_there = [offer for offer, places in there.items() if places is not None and self.offers[offer] is None]
-        for offer, places in there.items():
+        for offer, places in _remembered(store, there).items():
             done = store.commit(offer.commit())
             if places is not None:
                 assert done.repeated, f"{offer} was there, and was taken a second time"
@@ -139,6 +140,20 @@ class Ledger:
             client.seal(session_id)
             verified = client.verify(session_id)
             assert verified.sealed_through == verified.last_seq, "a seal does not cover the log"
+
+
+def _remembered(store: Store, there: dict[Offer, Places | None]) -> dict[Offer, Places | None]:
+    """Those that the store promises to recognise: all, or the last of each session (and half of what is promised, since more come meanwhile)."""
+    if IDEMPOTENCY_WINDOW not in store.capabilities:
+        return there
+    sessions = {offer.session_id for offer in there}
+    keys = {session_id: SessionKey(TENANT, session_id) for session_id in sessions}
+    last = {key.session_id: seq for key, (_, seq) in store.last_seqs(keys.values()).items()}
+    return {
+        offer: places
+        for offer, places in there.items()
+        if places is None or places.first_seq > last[offer.session_id] - IDEMPOTENCY_EVENTS // 2
+    }
 
 
 def _places_of(events: list[Event], offers: list[Offer]) -> dict[Offer, Places | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ class Place:
     commits_at_once = True
     """Whether a plain commit is one request: then a cut before it leaves nothing, and a cut after the answer leaves it written."""
 
+    has_standby = False
+    """Whether a copy of its server can take over."""
     http = False
     """Whether the server speaks HTTP, so that its answers can be replaced by errors."""
     needle = b""
@@ -39,6 +42,12 @@ class Place:
     def url(self) -> str:
         """The store's URL."""
         raise NotImplementedError(type(self).__name__)
+
+    def empty_url(self) -> str:
+        """Return the URL of an empty store in the same place, another one each time."""
+        folder = self.folder / secrets.token_hex(6)
+        folder.mkdir(parents=True)
+        return self.on(folder)
 
     def start(self) -> None:
         """Start what the store needs."""
@@ -121,3 +130,7 @@ class MemoryPlace(Place):
     def url(self) -> str:
         """See ``Place``."""
         return "memory://"
+
+    def empty_url(self) -> str:
+        """See ``Place``: every memory store is a new one."""
+        return self.url

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from turnfold.errors import StoreUnavailable
 from turnfold.testing.faults.place import CannotBreak, Place
@@ -14,6 +17,9 @@ from turnfold.testing.servers.base import Server, free_port
 from turnfold.testing.servers.postgres import PostgresServer, binaries
 from turnfold.testing.servers.redis import RedisServer, executable
 from turnfold.testing.servers.s3 import MotoServer
+
+_RELOAD_S: Final = 0.3
+"""By then every connection of PostgreSQL has read its settings again; it does so between two commands."""
 
 
 class ServerPlace(Place):
@@ -41,10 +47,13 @@ class ServerPlace(Place):
         assert self._server is not None, "the place is not started"
         return self._server
 
+    options = ""
+    """What follows the server's URL: a store that gives up early keeps the suite short."""
+
     @property
     def url(self) -> str:
         """See ``Place``."""
-        return self.server.url
+        return self.server.url + self.options
 
     @property
     def port(self) -> int:
@@ -56,6 +65,7 @@ class RedisPlace(ServerPlace):
     """A Redis that writes every commit to its disk before it answers."""
 
     name = "redis"
+    options = "?wait_s=3&answer_s=3"
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         """Bind the folder, and settings over the durable ones."""
@@ -67,6 +77,10 @@ class RedisPlace(ServerPlace):
         if executable() is None:
             raise CannotBreak("no redis-server is installed")
         return RedisServer(self.folder / "redis", self._settings)
+
+    def empty_url(self) -> str:
+        """See ``Place``: other names of keys."""
+        return f"{self.url}&prefix=t{secrets.token_hex(6)}"
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
@@ -84,11 +98,16 @@ class PostgresPlace(ServerPlace):
     """A PostgreSQL of its own."""
 
     name = "postgres"
+    options = "?reconnect_s=2&statement_timeout_s=5"
 
     def make_server(self) -> Server:
         """See ``ServerPlace``."""
         _need_postgres()
         return PostgresServer(self.folder / "postgres")
+
+    def empty_url(self) -> str:
+        """See ``Place``: another schema."""
+        return f"{self.url}&schema=t{secrets.token_hex(6)}"
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
@@ -97,6 +116,7 @@ class PostgresPlace(ServerPlace):
         assert isinstance(server, PostgresServer)
         server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         server.execute("SELECT pg_reload_conf()")
+        time.sleep(_RELOAD_S)
         try:
             yield
         finally:
@@ -108,6 +128,7 @@ class StandbyPlace(Place):
     """A PostgreSQL whose commits are acknowledged when its standby has them; behind an address that follows the primary, as a load balancer."""
 
     name = "postgres with a standby"
+    has_standby = True
 
     def start(self) -> None:
         """See ``Place``."""
@@ -141,6 +162,7 @@ class S3Place(ServerPlace):
     """Object storage. Moto keeps nothing when it ends, so it is never killed; network and answers can fail."""
 
     name = "s3"
+    answer_s_max = 90.0  # OBJECT_REQUEST_S_MAX, and one more request
     http = True
     needle = b"PUT /"
 
@@ -158,6 +180,10 @@ class S3Place(ServerPlace):
         assert isinstance(moto, MotoServer)
         self._moto = moto
         self._url = moto.store_url(moto.new_bucket(), "faults")
+
+    def empty_url(self) -> str:
+        """See ``Place``: another prefix."""
+        return self._url.replace("/faults?", f"/{secrets.token_hex(6)}?")
 
     @property
     def server(self) -> Server:

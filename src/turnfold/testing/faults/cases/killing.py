@@ -99,12 +99,14 @@ class FailoverCases(FaultBase):
     @pytest.mark.timeout(180)
     def test_fail_over(self) -> None:
         """What was acknowledged is on the standby; writers that insist go on there."""
+        if not self.place.has_standby:
+            pytest.skip(f"{self.place.name} has no standby")
         mine = self.opened()
         self.ledger.write(mine, self.offer(0))
         writers = [self.writer(name, count=60, retry_s=RETRY_S) for name in "ab"]
         for writer in writers:
             writer.wait_for(10)
-        self.can(self.place.fail_over)
+        self.place.fail_over()
         self.insist(mine, self.offer(1))
         for writer in writers:
             writer.finish(RETRY_S)
