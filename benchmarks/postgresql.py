@@ -39,9 +39,9 @@ def database(folder_name: str) -> str:
 
     server = os.environ[VARIABLE]
     name = "bench_" + "".join(char if char.isalnum() else "_" for char in folder_name)
-    with psycopg.connect(server, autocommit=True) as connection:
-        with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-            connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
+    there = contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation)
+    with psycopg.connect(server, autocommit=True) as connection, there:
+        connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
     parts = urlsplit(server)
     return urlunsplit((parts.scheme, parts.netloc, f"/{name}", "", ""))
 
