@@ -100,6 +100,6 @@ def everyone() -> dict[str, type[Contestant]]:
     """Return all contestants by name; their libraries are not imported yet."""
     from importlib import import_module
 
-    for name in ("floors", "groupfloors", "ours", "peers", "postgresql"):
+    for name in ("floors", "groupfloors", "ours", "postgresql", "redis_contestants", "peers"):
         import_module(f"benchmarks.{name}")
     return REGISTRY

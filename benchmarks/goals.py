@@ -14,7 +14,25 @@ _SQLITE, _ASYNC, _FILES, _MEMORY = "turnfold-sqlite", "turnfold-sqlite-async", "
 
 def checks() -> list[Check]:
     """Return all checks in the order of the goals."""
-    return [*_appends(), *_reads(), *_many(), *_rest(), *_postgresql()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_postgresql(), *_sealed()]
+
+
+def _sealed() -> list[Check]:
+    """What encryption adds, to our own figures of the same run."""
+    common: dict[str, Any] = {"kind": "extra", "ours": "turnfold-sqlite-encrypted", "floor": _SQLITE}
+    return _each(
+        "G17",
+        "encryption",
+        common,
+        {"text": "what encryption adds to an append, software", "measure": "append-soft", "metric": "us", "unit": "µs", "limit": 5.0},
+        {
+            "text": "what encryption adds to opening and loading 10,000",
+            "measure": "cold-10000",
+            "metric": "ms",
+            "unit": "ms",
+            "limit": 25.0,
+        },
+    )
 
 
 def _each(goal: str, text: str, common: dict[str, Any], *variants: dict[str, Any]) -> list[Check]:
@@ -297,5 +315,48 @@ def _postgresql() -> list[Check]:
             follow,
             {"metric": "ms", "limit": 0.5, "then": 0.16},
             {"metric": "p99_ms", "limit": 1.5, "then": 0.41, "text": "PostgreSQL: follow from another process, p99"},
+        ),
+    ]
+
+
+def _redis() -> list[Check]:
+    ours: dict[str, Any] = {"ours": "turnfold-redis", "floor": "raw-redis"}
+    us: dict[str, Any] = {"metric": "us", "unit": "µs"}
+    rate: dict[str, Any] = {"metric": "per_s", "unit": "/s", "higher": True}
+    follow: dict[str, Any] = {"measure": "redis-follow", "unit": "ms"} | ours
+    return [
+        *_each(
+            "G13",
+            "append to Redis",
+            us | ours,
+            {"measure": "redis-append", "kind": "ratio", "limit": 1.4},
+            {"measure": "redis-append", "ours": "turnfold-redis-async", "kind": "ratio", "text": "async append to Redis"},
+            {"measure": "redis-append-disk", "kind": "ratio", "text": "append to Redis, on disk"},
+        ),
+        *_each(
+            "G13",
+            "one hot session on Redis",
+            rate,
+            {"measure": "redis-tasks", "ours": "turnfold-redis-async", "limit": 10_000.0, "text": "16 tasks on one session, Redis"},
+            ours | {"measure": "redis-threads", "limit": 10_000.0, "text": "16 threads on one session, Redis"},
+            ours | {"measure": "redis-processes", "text": "4 processes on one session, Redis"},
+            ours
+            | {
+                "measure": "redis-processes",
+                "metric": "lost",
+                "unit": "lost",
+                "higher": False,
+                "limit": 0.0,
+                "text": "4 processes on one session, Redis: lost",
+            },
+        ),
+        *_each("G6", "open and load 10,000 from Redis", {"measure": "redis-cold", "metric": "ms", "unit": "ms"}, ours),
+        *_each("G7", "last 50 of 10,000 on Redis", {"measure": "redis-tail", "metric": "ms", "unit": "ms"}, ours),
+        *_each(
+            "G16",
+            "follow on Redis from another process, p50",
+            follow,
+            {"metric": "ms", "limit": 0.2, "then": 0.02},
+            {"metric": "p99_ms", "limit": 0.5, "then": 0.08, "text": "follow on Redis from another process, p99"},
         ),
     ]

@@ -125,6 +125,31 @@ class Sqlite(_Sqlite, Ours):
 
 
 @contestant
+class EncryptedSqlite(_Sqlite, Ours):
+    """SQLite with everything sealed, keys in a file beside it."""
+
+    NAME = "turnfold-sqlite-encrypted"
+
+    def load_library(self) -> None:
+        import importlib
+
+        super().load_library()
+        for name in ("turnfold.stores.encrypted.specs", "cryptography.hazmat.primitives.ciphers.aead", "cryptography.exceptions"):
+            importlib.import_module(name)
+
+    def url(self: Any) -> str:
+        return f"encrypted+{super().url()}"
+
+    def open(self) -> Any:
+        import turnfold
+
+        keys = self.folder / "keys.jsonl"
+        if not keys.exists():
+            turnfold.new_keyring(str(keys))
+        self.client = turnfold.connect(self.url(), keyring=str(keys), upkeep=self.background)
+
+
+@contestant
 class SqliteAsync(_Sqlite, OursAsync):
     """SQLite, async."""
 

@@ -38,8 +38,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     unit: str
     floor: str | None = None
-    kind: Literal["value", "ratio", "growth"] = "value"
-    """``value``: the figure itself; ``ratio``: over the floor's in the same round; ``growth``: over ``base`` of the same run."""
+    kind: Literal["value", "ratio", "growth", "extra"] = "value"
+    """``value``: the figure itself; ``ratio``: over the floor's in the same round; ``extra``: less the floor's; ``growth``: over ``base`` of the
+    same run."""
     base: str = ""
     limit: float | None = None
     then: float | None = None
@@ -61,19 +62,20 @@ def _transcripts() -> str:
 
 def measures() -> list[Measure]:
     """Return all measures."""
-    return [*_appends(), *_reads(), *_many(), *_rest(), *_postgresql()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_postgresql()]
 
 
 def _appends() -> list[Measure]:
     files, memory = ("turnfold-files", "raw-file"), ("turnfold-memory", "raw-dict", "eventsourcing-memory")
     sync = ("turnfold-sqlite", "raw-sqlite", "raw-sqlite+json", "turnfold-sqlite-async", "raw-sqlite-async", *PEERS)
+    sealed = ("turnfold-sqlite-encrypted",)
     disk, soft = {"count": 600, "cap_s": 4}, {"count": 2_000, "cap_s": 4}
     turn_disk, turn_soft = {"count": 1_200, "per": 4, "cap_s": 4}, {"count": 2_000, "per": 4, "cap_s": 4}
     less = {"count": 200, "cap_s": 2}
     long = {"count": 100_000, "cap_s": 60}
     return [
         Measure(key="append-disk", workload="append", contestants=(*sync, *files), arguments=disk, quick=less),
-        Measure(key="append-soft", workload="append", where="memory", contestants=(*sync, *files, *memory), arguments=soft),
+        Measure(key="append-soft", workload="append", where="memory", contestants=(*sync, *sealed, *files, *memory), arguments=soft),
         Measure(key="turn-disk", workload="append", contestants=(*sync, *files), arguments=turn_disk, quick={"count": 400, "cap_s": 2}),
         Measure(key="turn-soft", workload="append", where="memory", contestants=(*sync, *files, *memory), arguments=turn_soft),
         Measure(
@@ -89,7 +91,7 @@ def _appends() -> list[Measure]:
 
 def _reads() -> list[Measure]:
     sqlite = ("turnfold-sqlite", "raw-sqlite", "raw-sqlite+msgspec")
-    every = (*sqlite, "turnfold-files", "raw-file", *PEERS)
+    every = (*sqlite, "turnfold-sqlite-encrypted", "turnfold-files", "raw-file", *PEERS)
     million = {"sizes": [1_000_000]}
     return [
         *(
@@ -204,5 +206,37 @@ def _postgresql() -> list[Measure]:
             contestants=("turnfold-postgresql", "raw-postgresql-notify"),
             arguments={"count": 200},
             quick={"count": 50},
+        ),
+    ]
+
+
+def _redis() -> list[Measure]:
+    both = ("turnfold-redis", "raw-redis")
+    less = {"each": 50}
+    one: dict[str, Any] = {"one": True}
+    return [
+        Measure(
+            key="redis-append",
+            workload="append",
+            where="memory",
+            contestants=(*both, "turnfold-redis-async"),
+            arguments={"count": 2_000, "cap_s": 4},
+            quick={"count": 500},
+        ),
+        Measure(key="redis-append-disk", workload="append", contestants=both, arguments={"count": 600, "cap_s": 4}, quick={"count": 200}),
+        Measure(key="redis-threads", workload="together", where="memory", contestants=both, arguments=one, quick=less),
+        Measure(key="redis-tasks", workload="together", where="memory", contestants=("turnfold-redis-async",), arguments=one, quick=less),
+        Measure(
+            key="redis-processes",
+            workload="one_of_processes",
+            kind="processes",
+            where="memory",
+            contestants=both,
+            arguments={"writers": 4, "each": 150},
+        ),
+        Measure(key="redis-cold", workload="cold", contestants=both, arguments={"size": 10_000}, seed=_SEEDED),
+        Measure(key="redis-tail", workload="tail", contestants=both, arguments={"size": 10_000}, seed=_SEEDED),
+        Measure(
+            key="redis-follow", workload="", kind="follow", where="memory", contestants=both, arguments={"count": 200}, quick={"count": 50}
         ),
     ]

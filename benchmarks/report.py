@@ -89,10 +89,10 @@ def judge(check: Check, results: Results) -> Verdict | None:
     ratios = [mine / other for mine, other in zip(ours, floor, strict=False) if other]
     best = max if check.higher else min
     judged = statistics.median(ours) if check.kind == "growth" else best(ours)
-    if check.kind == "ratio":
+    if check.kind in {"ratio", "extra"}:
         if not floor:
             return None
-        judged = best(ours) / best(floor)
+        judged = best(ours) / best(floor) if check.kind == "ratio" else best(ours) - best(floor)
     word, scaled = "", None
     if check.limit is not None:
         word = "PASS" if _met(check, judged, check.limit) else "GAP"

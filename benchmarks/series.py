@@ -18,7 +18,10 @@ from benchmarks.child import MARK
 from benchmarks.contestant import everyone
 from benchmarks.plan import Measure
 from benchmarks.servers import Servers
+from benchmarks.redis_contestants import URL_FILE
 from benchmarks.timing import Result
+from turnfold.testing.servers.base import Server
+from turnfold.testing.servers.redis import RedisServer, executable
 
 ROOT = Path(__file__).resolve().parent.parent
 Results = dict[str, list[Result]]
@@ -51,18 +54,23 @@ class Runner:
         self.repeats, self.quick, self.realtime, self.say = repeats, quick, realtime, say
         self.disk = Path(tempfile.mkdtemp(prefix="turnfold-bench-", dir=disk))
         self.memory = Path(tempfile.mkdtemp(prefix="turnfold-bench-", dir=_MEMORY if _MEMORY.is_dir() else disk))
-        self._servers = Servers(self.disk, self.memory)
+        self._places = Servers(self.disk, self.memory)
         self._seeds: dict[str, Path] = {}
+        self._servers: list[Server] = []
         self._count = 0
 
     def close(self) -> None:
         """Remove everything."""
-        self._servers.close()
+        self._places.close()
+        for server in self._servers:
+            server.kill()
         for folder in (self.disk, self.memory):
             shutil.rmtree(folder, ignore_errors=True)
 
     def run(self, measure: Measure) -> Results:
         """Run a measure; returns the results of every contestant that is there, in order of the rounds."""
+        if any("redis" in name for name in measure.contestants) and not self._servers:
+            self._start_redis()
         out: Results = {name: [] for name in measure.contestants}
         for turn in range(self.repeats):
             for name in list(out):
@@ -78,6 +86,15 @@ class Runner:
         for key in [key for key in self._seeds if measure.large]:
             shutil.rmtree(self._seeds.pop(key), ignore_errors=True)
         return out
+
+    def _start_redis(self) -> None:
+        """Start a Redis on the disk and one in memory, both of which write before they answer."""
+        if executable() is None:
+            return
+        for folder in (self.disk, self.memory):
+            server = RedisServer(folder / "redis")
+            self._servers.append(server.start())
+            (folder / URL_FILE).write_text(server.url, encoding="utf-8")
 
     def _progress(self, measure: Measure, name: str, turn: int, result: Result) -> None:
         shown = " ".join(f"{key}={value:.4g}" for key, value in result.items() if isinstance(value, float) and not isinstance(value, bool))
@@ -132,7 +149,7 @@ class Runner:
     def start(self, name: str, workload: str, folder: Path, arguments: dict[str, Any], *, durable: bool = True) -> subprocess.Popen[str]:
         """Start a child."""
         task = {"contestant": name, "workload": workload, "folder": str(folder), "durable": durable, "arguments": arguments}
-        server = self._servers.environment(everyone()[name].SERVER, folder)
+        server = self._places.environment(everyone()[name].SERVER, folder)
         return self._spawn([sys.executable, "-m", "benchmarks.child", json.dumps(task)], server)
 
     def _spawn(self, command: list[str], further: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

@@ -37,6 +37,7 @@ class EncryptedPlace(FolderPlace):
         if not keyring.exists():
             from turnfold.stores.encrypted.specs import new_keyring
 
+            folder.mkdir(parents=True, exist_ok=True)
             new_keyring(str(keyring)).close()
         return f"encrypted+sqlite:///{folder}/store.db?search=tokens&keyring={keyring}"
 

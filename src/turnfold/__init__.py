@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from turnfold.model.answers import Diff as Diff
     from turnfold.model.event import Event as Event
     from turnfold.model.event import NewEvent as NewEvent
+    from turnfold.model.keys import KeyInfo as KeyInfo
     from turnfold.model.message import Message as Message
     from turnfold.model.message import assistant as assistant
     from turnfold.model.message import message as message
@@ -92,6 +93,8 @@ if TYPE_CHECKING:
     from turnfold.model.session import SessionInfo as SessionInfo
     from turnfold.model.settings import Settings as Settings
     from turnfold.model.usage import Usage as Usage
+    from turnfold.ports.keyring import Keyring as Keyring
+    from turnfold.ports.keyring import Kms as Kms
 
 _ERRORS = (
     "AlreadyExists FormatError IdempotencyConflict IntegrityError InvalidInput InvalidTransition KeyUnavailable LeaseLost LimitExceeded "
@@ -126,11 +129,13 @@ _HOMES = {
     "turnfold.errors": _ERRORS,
     "turnfold.model.event": "Event NewEvent",
     "turnfold.model.message": "Message assistant message system tool_call tool_result user",
+    "turnfold.model.keys": "KeyInfo",
     "turnfold.model.page": "Page",
     "turnfold.model.query": "CheckReport",
     "turnfold.model.session": "Branch Checkpoint Lease SessionInfo",
     "turnfold.model.settings": "Settings",
     "turnfold.model.usage": "Usage",
+    "turnfold.ports.keyring": "Keyring Kms",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605  # the type checkers read the block above

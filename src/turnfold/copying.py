@@ -13,10 +13,11 @@ from turnfold.config import load_config
 from turnfold.connecting import open_configured
 from turnfold.engine.copying.report import CopyProgress, CopyReport
 from turnfold.engine.copying.stores import copy_stores
-from turnfold.errors import NotSupported, StoreCorrupt
+from turnfold.errors import NotSupported, StoreCorrupt, StoreUnavailable
 from turnfold.model.query import CheckReport
 from turnfold.ports.keyring import Keyring
 from turnfold.ports.store import BackupStore, Store
+from turnfold.stores.registry import ENCRYPTED, path_of
 
 
 def copy(
@@ -49,6 +50,8 @@ def copy(
         StoreUnavailable: A store cannot be opened or went away; run it again to go on.
     """
     key = load_config(integrity_key=integrity_key).integrity_key
+    if isinstance(source, str):
+        _check_there(source)
     with _opened(source, key, keyring) as one, _opened(target, key, keyring) as other:
         return copy_stores(one, other, tenants=tenants, mac_key=key, verify_only=verify_only, progress=progress)
 
@@ -86,6 +89,8 @@ def backup(source: str | Store, target: str | os.PathLike[str], *, replace: bool
         NotSupported: The store's server has its own way of backups; the hint names it.
         StoreCorrupt: The copy, and so the store, is damaged.
     """
+    if isinstance(source, str):
+        _check_there(source)
     with _opened(source, load_config().integrity_key, None) as store:
         if isinstance(store, BackupStore):
             return store.backup(Path(target).absolute(), replace=replace)
@@ -119,6 +124,15 @@ _BACKUP_HINTS = {
     "redis": "the server's AOF or RDB files; turnfold store copy writes everything to a SQLite file",
     "s3": "the bucket's versioning or replication; turnfold store copy writes everything to a SQLite file",
 }
+
+
+def _check_there(url: str) -> None:
+    """Raise StoreUnavailable where the URL of a source names a file or folder that is not there: opening it would make an empty one."""
+    plain = url.removeprefix(ENCRYPTED)
+    if plain.partition(":")[0] in {"sqlite", "files"}:
+        path = Path(path_of(plain)[0].removeprefix("/"))
+        if not path.exists():
+            raise StoreUnavailable(f"there is no store at {path.absolute()}", hint="is the URL right?", path=str(path))
 
 
 @contextmanager

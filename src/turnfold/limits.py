@@ -70,6 +70,8 @@ OBJECT_CONNECT_S_MAX: Final = 5
 """How long connecting to object storage may take."""
 OBJECT_ATTEMPTS_MAX: Final = 8
 """How often a request to object storage that was not answered, or refused for now, is made."""
+OBJECT_RETRY_S_MAX: Final = 120.0
+"""How long after its first attempt a request to object storage is made once more."""
 OBJECT_BACKOFF_S_MAX: Final = 2.0
 """How long to wait at most between two attempts of a request to object storage."""
 OBJECT_CONTENTION_S_MAX: Final = 120.0
@@ -126,6 +128,8 @@ COPY_GROUP_SESSIONS: Final = 200
 """Small sessions that a copy commits together."""
 COPY_ATTEMPTS_MAX: Final = 20
 """How often a copy begins a session anew because it changed meanwhile."""
+BUNDLE_HELD_BYTES: Final = 8 * MIB
+"""So much of the logs in a bundle is read once and held; the rest is read anew for each step of its import."""
 COPY_SESSIONS_MAX: Final = 10_000_000
 """Sessions of one copy."""
 COPY_RUNS_MAX: Final = 1_000_000

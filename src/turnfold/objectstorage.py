@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
 from turnfold.errors import InvalidInput, NotSupported, StoreUnavailable, TurnfoldError, missing_extra
-from turnfold.limits import OBJECT_ATTEMPTS_MAX, OBJECT_BACKOFF_S_MAX, OBJECT_CONNECT_S_MAX, OBJECT_REQUEST_S_MAX
+from turnfold.limits import OBJECT_ATTEMPTS_MAX, OBJECT_BACKOFF_S_MAX, OBJECT_CONNECT_S_MAX, OBJECT_REQUEST_S_MAX, OBJECT_RETRY_S_MAX
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -36,6 +36,7 @@ _OPTIONS: Final = {
     "gs": frozenset({"endpoint", "anonymous"}),
     "az": frozenset({"endpoint", "account", "anonymous"}),
 }
+_ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _status = re.compile(r"status code: (\d{3})")
 _code = re.compile(r"<Code>(\w+)</Code>")
 _TRANSIENT_STATUSES: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -128,14 +129,18 @@ class Bucket:
         """
         self.location = location
         self._base = f"{location.prefix}/" if location.prefix else ""
-        self._pid = os.getpid()
+        _check_process()
         self._client = _client(location.scheme, location.bucket, tuple(sorted(location.options.items())), _identity())
 
     @property
     def name(self) -> str:
         """How messages call it: bucket and endpoint."""
-        endpoint = self.location.options.get("endpoint")
-        return f"{self.location.scheme}://{self.location.bucket}" + (f" at {endpoint}" if endpoint else "")
+        return f"{self.location.scheme}://{self.location.bucket}" + (f" at {self.endpoint}" if self.endpoint else "")
+
+    @property
+    def endpoint(self) -> str:
+        """The server, empty where it is the provider's own."""
+        return self.location.options.get("endpoint") or (_environment_endpoint() if self.location.scheme == "s3" else "")
 
     # ---- requests --------------------------------------------------------------------------------------------------------------------
     def get(self, key: str, *, unless: Tag | None = None) -> Found | None:
@@ -288,17 +293,14 @@ class Bucket:
     # ---- what goes wrong -------------------------------------------------------------------------------------------------------------
     def _repeated(self, request: Callable[[], T]) -> T:
         """Make a request until it is answered."""
-        if os.getpid() != self._pid:
-            raise NotSupported(
-                f"{self.name} was opened before this process was forked",
-                hint='start worker processes with multiprocessing\'s "spawn" method',
-            )
+        _check_process()
+        begun_s = time.monotonic()
         for attempt in range(1, OBJECT_ATTEMPTS_MAX + 1):
             try:
                 return request()
             except UnansweredError as error:
-                if attempt == OBJECT_ATTEMPTS_MAX:
-                    message = f"{error}, {OBJECT_ATTEMPTS_MAX} times over"
+                if attempt == OBJECT_ATTEMPTS_MAX or time.monotonic() - begun_s > OBJECT_RETRY_S_MAX:
+                    message = f"{error}, {attempt} times over"
                     raise StoreUnavailable(message, hint="is the endpoint right, and the server up?") from error
                 pause(attempt, OBJECT_BACKOFF_S_MAX)
         raise AssertionError("unreachable")
@@ -324,7 +326,8 @@ class Bucket:
             raise StoreUnavailable(f"there are no credentials for {self.name}", hint=_CREDENTIALS_HINT) from error
         if status is None or int(status[1]) in _TRANSIENT_STATUSES:
             raise UnansweredError(f"{self.name} {'answers ' + said if said else 'cannot be reached'}") from error
-        raise StoreUnavailable(f"{self.name} answers {said}", key=key) from error
+        hint = "is it the bucket's region?" if status[1].startswith("3") else None
+        raise StoreUnavailable(f"{self.name} answers {said}", hint=hint, key=key) from error
 
 
 class NotModified(Exception):
@@ -334,6 +337,20 @@ class NotModified(Exception):
 def pause(attempt: int, longest_s: float, first_s: float = _BACKOFF_S) -> None:
     """Sleep for a random time that grows with the number of attempts made."""
     time.sleep(random.uniform(0, min(longest_s, first_s * 2**attempt)))  # noqa: S311 - spreads retries, guards nothing
+
+
+_process: list[int] = []
+"""The process that first made a client here. obstore's threads do not survive a fork, and a request in the child would wait for ever."""
+
+
+def _check_process() -> None:
+    if not _process:
+        _process.append(os.getpid())
+    elif _process[0] != os.getpid():
+        raise NotSupported(
+            "object storage was used before this process was forked, and cannot be used in it",
+            hint='start worker processes with multiprocessing\'s "spawn" method',
+        )
 
 
 def _identity() -> str:
@@ -353,7 +370,7 @@ def _client(scheme: str, bucket: str, given: tuple[tuple[str, str], ...], _who: 
     anonymous = options.get("anonymous", "").lower() in {"true", "1", "yes"}
     common: dict[str, Any] = {
         "client_options": {
-            "allow_http": options.get("endpoint", "").startswith("http://"),
+            "allow_http": (options.get("endpoint") or _environment_endpoint()).startswith("http://"),
             "timeout": f"{OBJECT_REQUEST_S_MAX}s",
             "connect_timeout": f"{OBJECT_CONNECT_S_MAX}s",
         },
@@ -384,6 +401,11 @@ def _client(scheme: str, bucket: str, given: tuple[tuple[str, str], ...], _who: 
         raise InvalidInput(f"{scheme}://{bucket} cannot be opened: {error}") from error
     except Exception as error:
         raise InvalidInput(f"{scheme}://{bucket} cannot be opened ({type(error).__name__})", hint=_CREDENTIALS_HINT) from error
+
+
+def _environment_endpoint() -> str:
+    """The S3 server that the environment names."""
+    return next((found for name in _ENDPOINT_VARIABLES if (found := os.environ.get(name))), "")
 
 
 def _profile(options: dict[str, str]) -> dict[str, Any]:

@@ -60,6 +60,13 @@ def test_urls_without_credentials_and_the_same_store(kept: Program) -> None:
     assert "hunter2" not in result.output
 
 
+def test_a_source_that_is_not_there_is_not_made(program: Program, tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/typo.db", f"files:///{tmp_path}/typo", f"encrypted+sqlite:///{tmp_path}/typo.db?search=tokens"):
+        result = program.run("store", "copy", url, f"sqlite:///{tmp_path}/copy.db", status=10)
+        assert "there is no store at" in result.stderr
+    assert list(tmp_path.glob("*typo*")) == list(tmp_path.glob("*copy*")) == []
+
+
 def test_backup(kept: Program, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
     said = kept.json("store", "backup", str(file))
@@ -72,6 +79,7 @@ def test_backup(kept: Program, tmp_path: Path) -> None:
 
 
 def test_backup_of_a_store_without_files(program: Program, tmp_path: Path) -> None:
+    assert "there is no store at" in program.run("store", "backup", str(tmp_path / "b"), status=10).stderr
     result = program.run("store", "backup", str(tmp_path / "b"), "--store", "memory://", status=2)
     assert "turnfold store copy" in result.stderr
 

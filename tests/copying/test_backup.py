@@ -131,6 +131,21 @@ def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     store.close()
 
 
+def test_of_an_encrypted_store_is_that_of_the_store_in_it(tmp_path: Path) -> None:
+    keyring = tf.new_keyring(str(tmp_path / "keys"))
+    keyring.close()
+    url = f"encrypted+sqlite:///{tmp_path}/a.db"
+    with tf.connect(url, keyring=str(tmp_path / "keys")) as client:
+        client.open("s").append(tf.user("a secret"))
+        with pytest.raises(NotSupported) as caught:
+            tf.backup(client.store, tmp_path / "b.db")
+        assert "without encrypted+" in (caught.value.hint or "")
+    tf.backup(url.removeprefix("encrypted+"), tmp_path / "b.db")
+    assert b"a secret" not in (tmp_path / "b.db").read_bytes()
+    with tf.connect(f"encrypted+sqlite:///{tmp_path}/b.db", keyring=str(tmp_path / "keys")) as client:
+        assert [message.text for message in client.open("s").messages()] == ["a secret"]
+
+
 def test_a_store_without_files_says_what_to_use(tmp_path: Path) -> None:
     with pytest.raises(NotSupported, match="memory") as caught:
         tf.backup("memory://", tmp_path / "b.db")

@@ -3,17 +3,20 @@
 import json
 import multiprocessing
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import turnfold as tf
 from tests.encryption.conftest import QUIET, Place, wrapper
-from turnfold.errors import KeyUnavailable
+from turnfold.errors import KeyUnavailable, StoreUnavailable
+from turnfold.model.commit import Commit, Committed
 from turnfold.model.query import EventQuery
 from turnfold.model.session import SessionKey
 from turnfold.stores.encrypted import EncryptedStore
 from turnfold.stores.encrypted.filering import FileKeyring
+from turnfold.stores.memory import MemoryStore
 
 S = SessionKey("default", "s")
 
@@ -184,7 +187,7 @@ def test_after_a_rotation_new_content_has_a_new_key(place: Place) -> None:
         assert not repeated.repeated
         assert texts(client) == ["before", "after"]
         assert session.state["k"] == 1
-        kids = {event.data_raw[5:21] for event in wrapper(client)._store.read_events(EventQuery(key=S)).events}
+        kids = {event.data_raw[6:22] for event in wrapper(client)._store.read_events(EventQuery(key=S)).events}
         assert len(kids) == 2
     keys = place.keyring().list_keys()
     assert [(info.kind, info.state) for info in keys] == [
@@ -250,3 +253,37 @@ def test_an_interrupted_eager_rotation_goes_on(place: Place, monkeypatch: pytest
     with place.client() as client:
         assert [texts(client, f"s{index}")[0] for index in range(7)] == [f"text {index}" for index in range(7)]
         assert texts(client, "s6")[1] == "meanwhile"
+
+
+def test_many_threads_create_one_session_through_one_handle(place: Place) -> None:
+    """All carry the same genesis: one creates, the others join, and the key that they share stays."""
+    with place.client() as client:
+        session = client.open("s")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda index: session.append(tf.user(f"{index}")), range(32)))
+        assert sorted(texts(client), key=int) == [str(index) for index in range(32)]
+        assert not wrapper(client)._keys._creating
+    assert [info.kind for info in place.keyring().list_keys()] == ["master", "session"]
+
+
+class Breaking(MemoryStore):
+    """Fails after the commit has landed, as a connection that breaks before the answer does."""
+
+    broken = False
+
+    def commit(self, commit: Commit) -> Committed:
+        done = super().commit(commit)
+        if self.broken:
+            raise StoreUnavailable("the connection broke")
+        return done
+
+
+def test_the_key_of_a_creation_that_may_have_landed_stays(tmp_path: Path) -> None:
+    inner = Breaking()
+    with tf.Client(EncryptedStore(inner, FileKeyring.create_file(tmp_path / "keys")), settings=QUIET) as client:
+        session = client.open("s")
+        inner.broken = True
+        with pytest.raises(StoreUnavailable):
+            session.append(tf.user("it landed"))
+        inner.broken = False
+        assert texts(client) == ["it landed"]

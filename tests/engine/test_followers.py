@@ -14,6 +14,7 @@ import pytest
 
 import turnfold as tf
 from tests.places import NAMES, PLACES, PUSHING
+from tests.support import skip_or_fail
 from turnfold.ports.store import Store
 from turnfold.testing.faults import CannotBreak, Place, Proxy
 
@@ -32,7 +33,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     try:
         place.start()
     except CannotBreak as error:
-        pytest.skip(str(error))
+        skip_or_fail(str(error))
     yield place
     place.stop()
 

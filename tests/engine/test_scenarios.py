@@ -26,6 +26,17 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
+def first_line(process: subprocess.Popen[str]) -> str:
+    """Read one line and not a byte more: ``communicate`` would not see what a reader has buffered."""
+    assert process.stdout is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(process.stdout.fileno(), 1)
+        assert byte, "the process ended without a line"
+        line += byte
+    return line.decode().strip()
+
+
 def finish(process: subprocess.Popen[str]) -> list[str]:
     out, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint
@@ -156,8 +167,7 @@ def test_follower_in_another_process_sees_each_event_once(disk_url: str) -> None
         session = client.open("s")
         session.append(tf.user("0"))
         follower = start("follow", disk_url, "s", "2")
-        assert follower.stdout is not None
-        assert follower.stdout.readline().strip() == "ready"
+        assert first_line(follower) == "ready"
         writers = [start("append", disk_url, "s", name, "40") for name in "ab"]
         for number in range(20):
             session.append(tf.user(f"here {number}"))

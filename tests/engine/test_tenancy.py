@@ -16,6 +16,7 @@ import pytest
 
 import turnfold as tf
 from tests.places import NAMES, PLACES
+from tests.support import skip_or_fail
 from turnfold.engine.bundle import write_bundle
 from turnfold.errors import TurnfoldError
 from turnfold.limits import INLINE_PART_BYTES_MAX
@@ -173,7 +174,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     try:
         place.start()
     except CannotBreak as error:
-        pytest.skip(str(error))
+        skip_or_fail(str(error))
     yield place
     place.stop()
 

@@ -15,11 +15,12 @@ from tests.importing.sessions import SCHEMES, OpenStore, check_session, codex_se
 from turnfold.client import Client
 from turnfold.codec.seal import leaf
 from turnfold.core.fold import change_of
-from turnfold.engine.bundle import read_bundle, write_bundle
+from turnfold.engine.bundle import write_bundle
 from turnfold.engine.exporter import Exporter
 from turnfold.engine.importer import Importer
 from turnfold.engine.prepare import prepare
 from turnfold.engine.reading import read_pages
+from turnfold.engine.unbundling import read_bundle
 from turnfold.engine.verify import verify_session
 from turnfold.errors import FormatError, IntegrityError, PermissionDenied, SchemaTooNew, TurnfoldError
 from turnfold.model.commit import Commit

@@ -131,8 +131,9 @@ def test_without_inotify_files_are_looked_at(how: str, store: Store, place: Path
 
 
 def test_a_queue_that_overflows_is_made_up_for_by_a_look(store: Store, place: Path) -> None:
+    (place / "before.jsonl").write_bytes(codex_session("s0", ["nought"]))
     with following(store, place) as followed:
-        followed.until(lambda: followed.follower._folders)
+        followed.until(lambda: head_of(store, "s0"))  # the first look is over
         watched = followed.follower._folders
         assert watched is not None
         watched._watches.clear()  # from now on the kernel's words mean nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -133,6 +134,22 @@ def test_without_the_library(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtra) as caught:
         S3Store(url)
     assert "turnfold[s3]" in caught.value.hint
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_is_told(url: str) -> None:
+    store = S3Store(url)
+    child = os.fork()
+    if child == 0:
+        told = 0
+        for work in (lambda: store.get_session(KEY), lambda: S3Store(url)):
+            try:
+                work()
+            except NotSupported:
+                told += 1
+        os._exit(told)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    store.close()
 
 
 class _Careless(BaseHTTPRequestHandler):

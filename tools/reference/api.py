@@ -13,7 +13,7 @@ from turnfold.errors import TurnfoldError
 from turnfold.model import parts
 
 THEMES: Final[dict[str, str]] = {
-    "Connecting": "connect connect_async override Settings open_keyring new_keyring",
+    "Connecting": "connect connect_async override Settings open_keyring new_keyring Keyring Kms KeyInfo",
     "Clients": "Client AsyncClient",
     "Sessions": "Session AsyncSession",
     "Messages": "user assistant system tool_call tool_result message Message Usage Window",
@@ -41,13 +41,14 @@ RETURNED: Final = (
 )
 INTEGRATIONS: Final = ("turnfold.integrations.claude_agent_sdk.TurnfoldSessionStore",)
 PORT: Final[dict[str, str]] = {
-    "turnfold.ports.store": "Store Watch Clock",
+    "turnfold.ports.store": "Store Shredder Watch Clock",
     "turnfold.model.commit": "Commit Committed Genesis HeadChange StatusChange Guard LimitCheck Redact Verbatim",
-    "turnfold.model.query": "EventQuery EventPage SessionQuery SearchQuery SearchRow IndexRow ChangedSession CheckReport",
+    "turnfold.model.query": "EventQuery EventPage SessionQuery SearchQuery SearchRow IndexRow ChangedSession CheckReport Compacted MigrationReport",
     "turnfold.model.session": "SessionKey",
     "turnfold.model.run": "Run",
+    "turnfold.model.keys": "DataKey",
 }
-CAPABILITIES: Final = "DURABLE DURABLE_ON_ACK MULTI_PROCESS SEARCH_INDEX ATOMIC_ALSO"
+CAPABILITIES: Final = "DURABLE DURABLE_ON_ACK MULTI_PROCESS SEARCH_INDEX ATOMIC_ALSO ENCRYPTED"
 
 
 def themes() -> dict[str, list[str]]:

@@ -85,13 +85,13 @@ def store_backup(app: App, file: Path, *, replace: bool, as_json: bool) -> None:
     for a files store it is a directory, which is made or brought up to date. For other stores the error says what to use.
     """
     from turnfold import backup
+    from turnfold.config import load_config
 
     out = app.out(as_json=as_json)
-    with app.client() as client:
-        report = backup(client.store, file, replace=replace)
-        url = public_url(client.store.url)
+    url = load_config(store=app.store).store
+    report = backup(url, file, replace=replace)
     if as_json:
-        out.json({"url": url, "file": str(file), **report.facts})
+        out.json({"url": public_url(url), "file": str(file), **report.facts})
     else:
         sessions, events = int(report.facts["session_count"]), int(report.facts["event_count"])
         out.line(f"{count(sessions, 'session')} with {count(events, 'event')} in {file}, checked")

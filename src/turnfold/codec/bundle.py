@@ -7,6 +7,7 @@ Payload and meta stand in the line as JSON, verbatim, so that a person can read 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 
 import msgspec
 
@@ -161,7 +162,7 @@ def unpack_seal(seal: BundledSeal) -> Seal:
 
 
 def check_log(
-    events: list[Event],
+    events: Iterable[Event],
     ranges: list[RangeTombstone],
     seals: list[Seal],
     *,

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from turnfold.codec.zstd import is_zstd
-from turnfold.engine.bundle import is_bundle, read_bundle
+from turnfold.engine.bundle import is_bundle
 from turnfold.engine.importing.batch import Target
 from turnfold.engine.importing.document import DocumentFile, sessions_of, state_of_files, write_account
 from turnfold.engine.importing.follower import FileFollower, Root
@@ -22,6 +22,7 @@ from turnfold.engine.importing.packed import PackedFile, plain_path, unpacked_co
 from turnfold.engine.importing.result import FileImport, ImportResult, Problem, Progress, ProgressCallback, display_path
 from turnfold.engine.importing.session import FileImporter
 from turnfold.engine.importing.source import SourceFile
+from turnfold.engine.unbundling import read_bundle
 from turnfold.errors import MissingExtra, StoreClosed, TurnfoldError
 from turnfold.formats.base import DocumentFormat, Format, Placed
 from turnfold.formats.heads import SNIFF_BYTES, SQLITE_MAGIC, read_head

@@ -72,7 +72,7 @@ _part_decoder: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 _encoder = msgspec.json.Encoder()
 
 
-SEALED = b'"tf1:'
+SEALED = b'["tf1:'
 """How a payload begins that ``codec.cipher`` sealed."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -38,6 +38,50 @@ class Piece(msgspec.Struct, frozen=True):
         return sum(map(weight, self.events)) + sum(len(content) for _, content in self.parts)
 
 
+class PieceBuilder:
+    """Collects a log, place after place, until it is enough for one piece."""
+
+    def __init__(self, after_seq: int) -> None:
+        """Begin after a place."""
+        self.place = after_seq
+        self._begin()
+
+    def _begin(self) -> None:
+        self._after_seq = self.place
+        self._events: list[Event] = []
+        self._ranges: list[RangeTombstone] = []
+        self._parts: list[tuple[str, bytes]] = []
+        self._size = 0
+
+    def add(self, item: Event | RangeTombstone, parts: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Add what stands at the next place, and the parts that nothing before it refers to."""
+        if isinstance(item, RangeTombstone):
+            self._ranges.append(item)
+            self.place = item.last_seq
+        else:
+            self._events.append(item)
+            self._size += weight(item)
+            self.place = item.seq
+        self._parts += parts
+        self._size += sum(len(content) for _, content in parts)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is enough."""
+        return len(self._events) >= COPY_PIECE_EVENTS or self._size >= COPY_PIECE_BYTES
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added since the last piece."""
+        return self._after_seq == self.place
+
+    def take(self) -> Piece:
+        """Return what was added as a piece, and begin the next one behind it."""
+        piece = Piece(self._after_seq, self.place, tuple(self._events), tuple(self._ranges), tuple(self._parts))
+        self._begin()
+        return piece
+
+
 class LogReader:
     """Reads one session of a store piece by piece, as it was when its head said ``upto_seq``."""
 
@@ -65,31 +109,23 @@ class LogReader:
             Moved: It changed such that the pieces no longer fit together.
             IntegrityError: An event is missing, or is not what its digest says.
         """
-        events: list[Event] = []
-        ranges: list[RangeTombstone] = []
-        parts: list[tuple[str, bytes]] = []
-        begin = place = after_seq
-        size = 0
+        built = PieceBuilder(after_seq)
         for page in read_pages(self._store, self._key, after=after_seq, with_source=True):
-            for item in self._places(page, place):
-                place = self._last(item, place)
+            for item in self._places(page, built.place):
+                self._follows(item, built.place)
                 if isinstance(item, RangeTombstone):
-                    ranges.append(item)
+                    built.add(item)
                 else:
                     self._check(item)
-                    found = list(self._parts(item))
-                    events.append(item)
-                    parts += found
-                    size += weight(item) + sum(len(content) for _, content in found)
-                if len(events) >= COPY_PIECE_EVENTS or size >= COPY_PIECE_BYTES:
-                    yield Piece(begin, place, tuple(events), tuple(ranges), tuple(parts))
-                    events, ranges, parts, begin, size = [], [], [], place, 0
-            if place == self._upto_seq:
+                    built.add(item, list(self._parts(item)))
+                if built.is_full:
+                    yield built.take()
+            if built.place == self._upto_seq:
                 break
-        if place != self._upto_seq:
-            raise self._missing(place + 1)
-        if begin < place:
-            yield Piece(begin, place, tuple(events), tuple(ranges), tuple(parts))
+        if built.place != self._upto_seq:
+            raise self._missing(built.place + 1)
+        if not built.is_empty:
+            yield built.take()
 
     def _places(self, page: EventPage, place: int) -> Iterator[Event | RangeTombstone]:
         """The events and ranges of a page in order, after a place, up to the end of the picture."""
@@ -103,14 +139,13 @@ class LogReader:
                 return
             yield item
 
-    def _last(self, item: Event | RangeTombstone, place: int) -> int:
-        """The last place of an item that must follow on a place."""
+    def _follows(self, item: Event | RangeTombstone, place: int) -> None:
+        """Raise unless an item follows on a place."""
         first, last = (item.first_seq, item.last_seq) if isinstance(item, RangeTombstone) else (item.seq, item.seq)
         if first > place + 1:
             raise self._missing(place + 1)
         if first <= place or last > self._upto_seq:  # pruned while it was read, across the edge of what was read
             raise Moved
-        return last
 
     def _missing(self, seq: int) -> IntegrityError:
         return IntegrityError(f"event {seq} is missing in {_called(self._store)}", seq=seq)

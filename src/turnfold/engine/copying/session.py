@@ -17,12 +17,12 @@ from itertools import islice, zip_longest
 import msgspec
 
 from turnfold.core.fold import latest_us, payload_of
+from turnfold.engine.copying.commits import commit_of
 from turnfold.engine.copying.pieces import LogReader, Moved, Piece, leaf_at, leaves, redactions_and_ranges
 from turnfold.engine.copying.sums import Sums
 from turnfold.errors import AlreadyExists, IdempotencyConflict, IntegrityError, NotFound, SequenceConflict, SessionNotFound
-from turnfold.ids import new_id
 from turnfold.limits import COPY_ATTEMPTS_MAX, COPY_RUNS_MAX
-from turnfold.model.commit import NO_CHANGE, Commit, Committed, Genesis, HeadChange, Verbatim
+from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import RangeTombstone
 from turnfold.model.query import EventQuery
 from turnfold.model.run import Run
@@ -100,7 +100,7 @@ class SessionCopier:
         runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
         change = Sums(None).change(found[0].events, head)
         updated_at_us = head.info.updated_at_us
-        commit = _commit_of(key, found[0], head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
+        commit = commit_of(key, found[0], head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
         return Small(head, found[0], commit)
 
     def end(self, small: Small, result: Committed | Exception) -> Outcome:
@@ -203,7 +203,7 @@ class SessionCopier:
         for piece in reader.pieces(after_seq) if after_seq < upto_seq else [end]:
             is_last = piece.last_seq == upto_seq
             updated_at_us = head.info.updated_at_us if is_last else latest_us(piece.events, updated_at_us)
-            commit = _commit_of(
+            commit = commit_of(
                 key,
                 piece,
                 head,
@@ -316,42 +316,6 @@ def differences(one: Head, other: Head) -> list[str]:
     same = _replace(other.info, incarnation=one.info.incarnation, expires_at_us=expires_at_us)
     found = [name for name in one.info.__struct_fields__ if getattr(one.info, name) != getattr(same, name)]
     return found + [name for name in ("entries", "usage_by_model", "ttl_s") if getattr(one, name) != getattr(other, name)]
-
-
-def _commit_of(
-    key: SessionKey, piece: Piece, head: Head, *, change: HeadChange, updated_at_us: int, runs: tuple[Run, ...], incarnation: str | None
-) -> Commit:
-    """The verbatim commit of a piece."""
-    verbatim = Verbatim(created_at_us=head.info.created_at_us, updated_at_us=updated_at_us, ranges=piece.ranges, after_seq=piece.after_seq)
-    return Commit(
-        key=key,
-        events=piece.events,
-        change=change,
-        genesis=None if piece.after_seq else _genesis(head, piece),
-        incarnation=incarnation,
-        lifecycle=True,
-        runs=runs,
-        parts=piece.parts,
-        verbatim=verbatim,
-    )
-
-
-def _genesis(head: Head, piece: Piece) -> Genesis:
-    """How the target's session begins: as the source's did."""
-    if not piece.events or piece.events[0].type != "session.created":
-        raise IntegrityError("the log does not begin with session.created", seq=1)
-    created = payload_of(piece.events[0])
-    return Genesis(
-        event=piece.events[0],
-        change=NO_CHANGE,
-        incarnation=new_id(),
-        owner=head.info.owner,
-        agent=head.info.agent,
-        status=created.status,
-        kind=head.info.kind,
-        ttl_s=head.ttl_s,
-        expires_at_us=created.expires_at_us,
-    )
 
 
 def _own_events(key: SessionKey, how: str) -> AlreadyExists:

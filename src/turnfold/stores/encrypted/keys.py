@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from turnfold.codec.cipher import Index, SessionCipher, kid_in
 from turnfold.core.checks import creation_of, not_found
-from turnfold.errors import IntegrityError, StoreClosed
+from turnfold.errors import IntegrityError, KeyUnavailable, StoreClosed, TurnfoldError
 from turnfold.ids import check_session_id
 from turnfold.limits import KEY_CACHE_SESSIONS_MAX
 from turnfold.model.commit import Commit
@@ -35,6 +35,7 @@ class Keys:
         self._lock = threading.Lock()
         self._held: dict[SessionKey, Held] = {}
         self._openers: dict[tuple[SessionKey, str], SessionCipher] = {}
+        self._creating: dict[tuple[SessionKey, str], int] = {}
         self._version = keyring.version()
         self._index: Index | None = None
         self._closed = False
@@ -73,59 +74,95 @@ class Keys:
             held = self._look_up(commit)
         return held
 
+    def known(self, commit: Commit) -> Held | None:
+        """Return the same where it is at hand, None where it has to be looked for."""
+        held = self._held.get(commit.key)
+        if held is None or self._keyring.version() != self._version:
+            return None
+        incarnation = commit.incarnation
+        return held if incarnation is None or incarnation == held.incarnation else None
+
     def _look_up(self, commit: Commit) -> Held:
         key = commit.key
         if commit.genesis is not None:
             check_session_id(key.session_id)
+        if commit.incarnation is not None:  # the store itself will see whether that one lives
+            try:
+                return self._hold(key, commit.incarnation)
+            except KeyUnavailable:
+                found = self._store.last_seqs([key]).get(key)
+                if found is None or found[0] != commit.incarnation:
+                    raise not_found(key.session_id) from None
+                raise
         found = self._store.last_seqs([key]).get(key)
-        if found is None:
-            genesis = creation_of(commit)
-            data_key = self._keyring.create(key, genesis.incarnation)
-            return Held(genesis.incarnation, SessionCipher(key, data_key, self._keyring.find), creates=True)
-        incarnation = found[0]
-        if commit.incarnation not in {None, incarnation}:
-            raise not_found(key.session_id)
-        if not self._keyring.can_forget:
-            self._confirm(key)
-        return self._hold(key, incarnation)
+        if found is not None:
+            return self._hold(key, found[0])
+        incarnation = creation_of(commit).incarnation
+        place = key, incarnation
+        with self._lock:
+            data_key = self._keyring.create(key, incarnation)
+            self._creating[place] = self._creating.get(place, 0) + 1
+        return Held(incarnation, SessionCipher(key, data_key, self._keyring.find), creates=True)
 
     def _confirm(self, key: SessionKey) -> None:
         """See that the last event was sealed under a key of the keyring: one that derives keys would give one for any session."""
-        for event in self._store.read_events(EventQuery(key=key, descending=True, limit=1)).events:
+        for event in self._store.read_events(EventQuery(key=key, descending=True, limit=1)).events:  # SessionNotFound where there is none
             kid = kid_in(event.data_raw)
             if kid is None:
                 raise IntegrityError(f"session {key.session_id!r} is not encrypted", hint="copy it into an encrypted store")
             self._keyring.find(key, kid)
 
     def _hold(self, key: SessionKey, incarnation: str) -> Held:
+        if not self._keyring.can_forget:
+            self._confirm(key)
         cipher = SessionCipher(key, self._keyring.current(key, incarnation), self._keyring.find)
-        held = Held(incarnation, cipher)
+        return self._keep(key, Held(incarnation, cipher))
+
+    def _keep(self, key: SessionKey, held: Held) -> Held:
         with self._lock:
             if len(self._held) >= KEY_CACHE_SESSIONS_MAX:
                 del self._held[next(iter(self._held))]
             self._held[key] = held
         return held
 
-    def settle(self, key: SessionKey, held: Held) -> None:
+    def created(self, key: SessionKey, held: Held) -> None:
         """Note that a session was created."""
-        with self._lock:
-            if len(self._held) >= KEY_CACHE_SESSIONS_MAX:
-                del self._held[next(iter(self._held))]
-            self._held[key] = Held(held.incarnation, held.cipher)
+        self._release(key, held, refused=False)
+        self._keep(key, Held(held.incarnation, held.cipher))
 
-    def stale(self, commit: Commit, held: Held) -> bool:
-        """Whether a refused commit was sealed for another creation than the one that lives now; forget what was wrong."""
-        found = self._store.last_seqs([commit.key]).get(commit.key)
-        living = None if found is None else found[0]
+    def refused(self, commit: Commit, held: Held, error: BaseException) -> bool:
+        """Take back what was assumed for a commit that failed; whether another attempt may do better.
+
+        Args:
+            commit: As the caller gave it.
+            held: What it was sealed with.
+            error: What the inner store raised. Only a refusal says that nothing was written: after anything else the key of a new session
+                stays, for the commit may yet be found to have landed.
+        """
+        decided = isinstance(error, TurnfoldError) and error.fault == "caller"
+        living = self._living(commit.key) if decided else None
         if held.creates:
-            if living != held.incarnation:
-                self._keyring.discard(commit.key, held.incarnation)
-            return living is not None and living != held.incarnation
-        if living == held.incarnation:
+            self._release(commit.key, held, refused=decided)
+            return living is not None
+        if not decided or living == held.incarnation:
             return False
         with self._lock:
             self._held.pop(commit.key, None)
-        return True
+        return commit.incarnation is None  # else the caller means one that is gone
+
+    def _release(self, key: SessionKey, held: Held, *, refused: bool) -> None:
+        """Let go of the key of a session that was to be created: where nobody else is at it and it was not, the key is dropped."""
+        place = key, held.incarnation
+        with self._lock:
+            count = self._creating.pop(place) - 1
+            if count:
+                self._creating[place] = count
+            elif refused and self._living(key) != held.incarnation:
+                self._keyring.discard(key, held.incarnation)
+
+    def _living(self, key: SessionKey) -> str | None:
+        found = self._store.last_seqs([key]).get(key)
+        return None if found is None else found[0]
 
     # ---- to read ---------------------------------------------------------------------------------------------------------------------
     def opener(self, key: SessionKey, kid: str) -> SessionCipher:
@@ -154,6 +191,13 @@ class Keys:
         if held is not None and held.incarnation == incarnation:
             return held.cipher
         return SessionCipher(key, self._keyring.current(key, incarnation, renew=False), self._keyring.find)
+
+    def reader_of(self, key: SessionKey) -> SessionCipher:
+        """Return such a cipher of whichever creation lives; SessionNotFound where none does."""
+        found = self._store.last_seqs([key]).get(key)
+        if found is None:
+            raise not_found(key.session_id)
+        return self.reader(key, found[0])
 
     # ---- to let go -------------------------------------------------------------------------------------------------------------------
     def drop(self, key: SessionKey) -> None:

@@ -47,6 +47,8 @@ ATTEMPTS_MAX: Final = 8
 """How often a commit is sealed anew because the session was deleted or created meanwhile."""
 NO_SEARCH, TOKENS = "off", "tokens"
 _replace = msgspec.structs.replace
+_Assumed = tuple[tuple[Commit, Held], ...]
+"""Which creation of each session a commit was sealed for."""
 
 
 class EncryptedStore:
@@ -80,52 +82,84 @@ class EncryptedStore:
 
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
     def commit(self, commit: Commit) -> Committed:
-        """See ``ports.store``."""
+        """See ``ports.store``. The first half is the way of an append to a session that is known; everything else goes the long way."""
+        if commit.genesis is None and not commit.also and commit.events:
+            held = self._keys.known(commit)
+            if held is not None:
+                sealed = seal_commit(commit, held.cipher, self._keys.index)
+                if commit.incarnation is None:
+                    sealed = _replace(sealed, incarnation=held.incarnation)
+                try:
+                    return self._store.commit(sealed)
+                except TurnfoldError as error:
+                    if not self._keys.refused(commit, held, error):
+                        raise
+        return self._commit(commit)
+
+    def _commit(self, commit: Commit) -> Committed:
         for _ in range(ATTEMPTS_MAX):
-            sealed, held = self._sealed(commit)
+            sealed, assumed = self._sealed(commit)
             try:
                 done = self._store.commit(sealed)
-            except TurnfoldError:
-                if not self._again(commit, held):
+            except BaseException as error:
+                if not self._refused(assumed, error):
                     raise
             else:
-                self._settle(commit, held, done)
+                for item, held in assumed:
+                    if held.creates:
+                        self._keys.created(item.key, held)
                 return done
         raise KeyUnavailable(f"session {commit.key.session_id!r} was deleted and created over and over", session_id=commit.key.session_id)
 
     def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
         """See ``ports.store``."""
         out: list[Committed | Exception] = [StoreClosed(f"the store {self.url} is closed")] * len(commits)
-        ready: list[tuple[int, Commit, list[Held | None]]] = []
+        ready: list[tuple[int, Commit, _Assumed]] = []
         for place, commit in enumerate(commits):
             try:
-                sealed, held = self._sealed(commit)
+                sealed, assumed = self._sealed(commit)
             except TurnfoldError as error:
                 out[place] = error
             else:
-                ready.append((place, sealed, held))
-        outcomes = self._store.commit_many([sealed for _, sealed, _ in ready]) if ready else []
-        for (place, _, held), outcome in zip(ready, outcomes, strict=True):
-            if isinstance(outcome, Committed):
-                self._settle(commits[place], held, outcome)
-            elif isinstance(outcome, TurnfoldError) and self._again(commits[place], held):
-                outcome = self._alone(commits[place])  # noqa: PLW2901
-            out[place] = outcome
+                ready.append((place, sealed, assumed))
+        try:
+            outcomes = self._store.commit_many([sealed for _, sealed, _ in ready]) if ready else []
+        except BaseException as error:
+            for _, _, assumed in ready:
+                self._refused(assumed, error)
+            raise
+        for (place, _, assumed), outcome in zip(ready, outcomes, strict=True):
+            out[place] = self._outcome(commits[place], assumed, outcome)
         return out
 
-    def _alone(self, commit: Commit) -> Committed | Exception:
+    def _outcome(self, commit: Commit, assumed: _Assumed, outcome: Committed | Exception) -> Committed | Exception:
+        """What became of one of several commits; it has a transaction of its own where what was assumed for it was wrong."""
+        if isinstance(outcome, Committed):
+            for item, held in assumed:
+                if held.creates:
+                    self._keys.created(item.key, held)
+            return outcome
         try:
-            return self.commit(commit)
+            return self._commit(commit) if self._refused(assumed, outcome) else outcome
         except TurnfoldError as error:
             return error
 
-    def _sealed(self, commit: Commit) -> tuple[Commit, list[Held | None]]:
+    def _sealed(self, commit: Commit) -> tuple[Commit, _Assumed]:
         """Seal a commit and those in ``also``; return it with what was assumed of each session."""
-        sealed, first = self._sealed_one(commit)
+        sealed, held = self._sealed_one(commit)
         if not commit.also:
-            return sealed, [first]
-        rest = [self._sealed_one(item) for item in commit.also]
-        return _replace(sealed, also=tuple([item for item, _ in rest])), [first, *(held for _, held in rest)]
+            return sealed, () if held is None else ((commit, held),)
+        assumed = [] if held is None else [(commit, held)]
+        also: list[Commit] = []
+        try:
+            for item in commit.also:
+                inner, held = self._sealed_one(item)
+                also.append(inner)
+                assumed += [] if held is None else [(item, held)]
+        except BaseException as error:
+            self._refused(tuple(assumed), error)
+            raise
+        return _replace(sealed, also=tuple(also)), tuple(assumed)
 
     def _sealed_one(self, commit: Commit) -> tuple[Commit, Held | None]:
         if not (commit.events or commit.genesis or commit.change.entries or commit.runs or commit.parts or commit.redacts):
@@ -135,29 +169,21 @@ class EncryptedStore:
         except KeyUnavailable:
             self._store.get_session(commit.key, owner=commit.owner)  # who may not see the session is told nothing of its key
             raise
-        sealed = seal_commit(commit, held.cipher, self._keys.index)
+        try:
+            sealed = seal_commit(commit, held.cipher, self._keys.index)
+        except BaseException as error:
+            self._refused(((commit, held),), error)
+            raise
         if not held.creates:
             return (sealed if commit.incarnation is not None else _replace(sealed, incarnation=held.incarnation)), held
         if commit.verbatim is None and commit.expected_seq is None:
             sealed = _replace(sealed, expected_seq=0)
         return sealed, held
 
-    def _again(self, commit: Commit, held: list[Held | None]) -> bool:
-        """Whether a refused commit was sealed for a session that is another one now."""
-        pairs = zip((commit, *commit.also), held, strict=True)
-        stale = [one is not None and self._keys.stale(item, one) for item, one in pairs]
-        return any(stale)
-
-    def _settle(self, commit: Commit, held: list[Held | None], done: Committed) -> None:
-        """Hold the keys of created sessions."""
-        if len(held) == 1 and (held[0] is None or not held[0].creates):
-            return
-        for item, one in zip((commit, *commit.also), held, strict=True):
-            if one is not None and one.creates:
-                if item is commit and done.incarnation != one.incarnation:
-                    self._keys.stale(item, one)
-                else:
-                    self._keys.settle(item.key, one)
+    def _refused(self, assumed: _Assumed, error: BaseException) -> bool:
+        """Take back what was assumed for a commit that failed; whether it may be sealed anew because a session is another one now."""
+        again = [self._keys.refused(item, held, error) for item, held in assumed]
+        return any(again)
 
     # ---- reading ---------------------------------------------------------------------------------------------------------------------
     def read_events(self, query: EventQuery) -> EventPage:
@@ -205,7 +231,8 @@ class EncryptedStore:
         for info in infos:
             key = SessionKey(info.tenant, info.id)
             try:
-                self._keys.reader(key, info.incarnation)
+                if not self._keyring.has(key, info.incarnation):
+                    self._keys.reader(key, info.incarnation)  # which says why
                 out.append(open_info(info, self._opener(key)))
                 opened += 1
             except KeyUnavailable as error:
@@ -232,9 +259,11 @@ class EncryptedStore:
 
     def read_part(self, key: SessionKey, ref: str, *, owner: str | None = None) -> bytes:
         """See ``ports.store``."""
-        self._store.last_seqs([])  # says that the store is closed, if it is
-        head = self._store.get_session(key, owner=owner)
-        cipher = self._keys.reader(key, head.info.incarnation)
+        try:
+            cipher = self._keys.reader_of(key)
+        except KeyUnavailable:
+            self._store.get_session(key, owner=owner)  # who may not see the session is told nothing of its key
+            raise
         sealed = self._store.read_part(key, cipher.reference(ref), owner=owner)
         kid = kid_in_bytes(sealed)
         if kid is None:

@@ -11,7 +11,7 @@ What is kept where, for each session:
 - ``g`` hash: first seq → range tombstone
 - ``s`` list: seals
 - ``c`` hash: follower → its cursor
-- ``x`` hash: seq → index row; ``y`` hash: term → seqs that hold it
+- ``x`` hash: seq → index row, where its terms are not those of the event; ``y`` hash: term → seqs that hold it
 - ``a`` list: commits to other logs that this log's commits carry and that are not done yet
 - ``t`` string: what is left of a deleted session: its last fence; expires after ``TOMBSTONE_DAYS``
 

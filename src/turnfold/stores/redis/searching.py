@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from turnfold.core.filtering import sees
-from turnfold.core.search import PHRASE_BUCKET, bucket_of
+from turnfold.core.search import PHRASE_BUCKET, bucket_of, index_rows
 from turnfold.model.query import IndexRow, SearchQuery, SearchRow
 from turnfold.model.session import SessionKey
 from turnfold.stores.redis.deciding import ARGUMENTS_MAX, Command, decode_range
 from turnfold.stores.redis.index import decode_index_row, encode_index_row, pack_seqs, term_field, term_fields, unpack_seqs
-from turnfold.stores.redis.keys import C, G, H, P, X, Y
+from turnfold.stores.redis.keys import C, E, G, H, P, X, Y
 from turnfold.stores.redis.links import command
 from turnfold.stores.redis.listing import session_ids
-from turnfold.stores.redis.rows import decode_head
+from turnfold.stores.redis.rows import decode_head, events_of
 from turnfold.stores.redis.writing import Room
 
 KINDS: Final = ("session", "scope")
@@ -72,13 +72,22 @@ def _ranked(room: Room, query: SearchQuery, hits: list[tuple[SessionKey, list[in
         return
     chunks = [(key, seqs[at : at + ARGUMENTS_MAX]) for key, seqs in hits for at in range(0, len(seqs), ARGUMENTS_MAX)]
     answers = room.links.all([command(b"HMGET", room.names.one(key, X), *(b"%d" % seq for seq in seqs)) for key, seqs in chunks])
-    for (key, seqs), rows in zip(chunks, answers, strict=True):
-        for seq, raw in zip(seqs, rows, strict=True):
-            row = None if raw is None else decode_index_row(raw)
+    for (key, seqs), raws in zip(chunks, answers, strict=True):
+        derived = _derived(room, key, [seq for seq, raw in zip(seqs, raws, strict=True) if raw is None])
+        for seq, raw in zip(seqs, raws, strict=True):
+            row = derived.get(seq) if raw is None else decode_index_row(raw)
             if row is not None and sees(query.viewer, row.visible_to, row.hidden_from):
                 bucket = bucket_of(query.terms, row.terms.split())
                 if bucket is not None:
                     yield SearchRow(key.session_id, seq, bucket)
+
+
+def _derived(room: Room, key: SessionKey, seqs: Sequence[int]) -> dict[int, IndexRow]:
+    """Make the rows of events whose terms are not kept a second time, out of the events."""
+    name = room.names.one(key, E)
+    answers = room.links.all([command(b"LRANGE", name, b"%d" % (seq - 1), b"%d" % (seq - 1)) for seq in seqs])
+    events = (event for seq, found in zip(seqs, answers, strict=True) for event in events_of(b"".join(found), seq))
+    return {row.seq: row for row in index_rows(events)}
 
 
 class Advance(NamedTuple):
@@ -131,7 +140,8 @@ def _row_commands(
     pruned = [decode_range(raw) for raw in ranges]
     gone = {row.seq for row, is_gone in zip(rows, redacted, strict=True) if is_gone}
     gone.update(row.seq for row in rows if any(item.first_seq <= row.seq <= item.last_seq for item in pruned))
-    flat: list[object] = [word for row in rows if row.seq not in gone for word in (row.seq, encode_index_row(row))]
+    kept_rows = (row for row in rows if row.seq not in gone and not row.derived)
+    flat: list[object] = [word for row in kept_rows for word in (row.seq, encode_index_row(row))]
     yield from (["HSET", X, *flat[at : at + ARGUMENTS_MAX]] for at in range(0, len(flat), ARGUMENTS_MAX))
     lists: list[object] = []
     for field, seqs in terms.items():

@@ -21,7 +21,9 @@ LOOK_S: Final = 1.0
 """How often the thread looks whether it is to end, when nothing else happens."""
 SILENCE_S_MAX: Final = 10.0
 """After so long without a message the connection is tried."""
-AGAIN_S: Final = 0.1
+AGAIN_S: Final = 0.05
+"""Pause before the next connection; it doubles while connections fail at once."""
+AGAIN_S_MAX: Final = 2.0
 READY_S_MAX: Final = 5.0
 
 
@@ -108,7 +110,9 @@ class _Run:
 
     def _listen(self) -> None:
         turn = 0
+        pause_s = AGAIN_S
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 nodes = self._links.masters()
                 link = self._links.link_of(nodes[turn % len(nodes)])
@@ -119,7 +123,9 @@ class _Run:
             try:
                 self._subscribed(link)
             except (RedisError, OSError):
-                self._stopped.wait(AGAIN_S)
+                pause_s = AGAIN_S if time.monotonic() - began > SILENCE_S_MAX else min(2 * pause_s, AGAIN_S_MAX)
+                self.ready.set()  # as far as it gets: the hub's own looks go on
+                self._stopped.wait(pause_s)
             finally:
                 link.disconnect()
 

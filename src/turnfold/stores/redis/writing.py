@@ -16,6 +16,7 @@ import msgspec
 
 from turnfold.codec.seal import same_content
 from turnfold.core.checks import check_commit, check_ids, check_limits, check_scope, check_verbatim, creation_of, repeated
+from turnfold.core.search import index_rows
 from turnfold.errors import LimitExceeded, StoreUnavailable
 from turnfold.ids import check_session_id, new_id
 from turnfold.limits import REDIS_ATTEMPTS_MAX
@@ -33,7 +34,7 @@ from turnfold.stores.redis.deciding import (
     draft_restored,
     first_head,
 )
-from turnfold.stores.redis.index import SEARCH, decode_index_row, term_fields
+from turnfold.stores.redis.index import SEARCH, decode_index_row, encode_index_row, term_fields
 from turnfold.stores.redis.keys import A, C, E, G, H, I, Names, P, R, T, X, Y, place_of_kind
 from turnfold.stores.redis.links import Links
 from turnfold.stores.redis.rows import HeadRow, decode_head, entry_field, events_of
@@ -308,11 +309,17 @@ class Writer:
         seqs = sorted({redact.seq for redact in commit.redacts} | {s for p in commit.prune for s in range(p.first_seq, p.last_seq + 1)})
         entries = [(place_of_kind(e.kind), entry_field(e.kind, e.name, e.branch)) for redact in commit.redacts for e in redact.entries]
         chunks = [seqs[at : at + 1_000] for at in range(0, len(seqs), 1_000)]
-        reads = [*(["HGET", place, field] for place, field in entries), *(["HMGET", X, *map(str, chunk)] for chunk in chunks)]
-        _, answers = self._room.read(commit.key, *reads)
+        stretches: list[Command] = [["LRANGE", E, pruned.first_seq - 1, pruned.last_seq - 1] for pruned in commit.prune]
+        looks: list[Command] = [["HGET", place, field] for place, field in entries]
+        _, answers = self._room.read(commit.key, *looks, *stretches, *(["HMGET", X, *map(str, chunk)] for chunk in chunks))
         kept = {place: value for place, value in zip(entries, answers, strict=False) if value is not None}
-        found = [raw for chunk in answers[len(entries) :] for raw in chunk]
-        rows = {seq: raw for seq, raw in zip(seqs, found, strict=True) if raw is not None}
+        logs, lists = answers[len(entries) :][: len(stretches)], answers[len(entries) + len(stretches) :]
+        events = [*facts.erased_events.values()]
+        for pruned, log in zip(commit.prune, logs, strict=True):
+            events += events_of(b"".join(log), pruned.first_seq)
+        rows = {row.seq: encode_index_row(row) for row in index_rows(events)}  # what they are unless the follower said otherwise
+        found = (raw for chunk in lists for raw in chunk)
+        rows.update((seq, raw) for seq, raw in zip(seqs, found, strict=True) if raw is not None)
         fields = list(term_fields(decode_index_row(raw) for raw in rows.values()))
         term_chunks = [fields[at : at + 1_000] for at in range(0, len(fields), 1_000)]
         _, answers = self._room.read(commit.key, *(["HMGET", Y, *chunk] for chunk in term_chunks))

@@ -16,7 +16,7 @@ from turnfold.objectstorage import Found
 from turnfold.stores.s3 import names
 from turnfold.stores.s3.house import House
 from turnfold.stores.s3.listed import Folder
-from turnfold.stores.s3.manifest import decode_manifest
+from turnfold.stores.s3.manifest import Manifest, decode_manifest
 from turnfold.stores.s3.segments import packed
 from turnfold.stores.s3.state import info_of
 
@@ -35,6 +35,9 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     tail_bytes: int
     due_at_us: int
     """When the first of the objects that it no longer refers to may be removed; 0 where there is none."""
+    gone_count: int
+    named: tuple[str, ...]
+    """The objects that the manifest alone names: all but parts that are older than its base."""
 
 
 def _row_of(found: Found, key: str) -> Row:
@@ -48,7 +51,17 @@ def _row_of(found: Found, key: str) -> Row:
         any(len(group) > 1 for group in packed(manifest.segments)),
         sum(len(memoryview(row)) for row in manifest.tail),
         min((item.due_at_us for item in manifest.garbage), default=0),
+        manifest.fixed.gone_count,
+        tuple(sorted({*_named_by(manifest)})),
     )
+
+
+def _named_by(manifest: Manifest) -> Iterator[str]:
+    yield from (ref.name for ref in manifest.segments)
+    yield from (item.name for item in manifest.garbage)
+    yield from (names.part(ref) for ref in manifest.hot.parts)
+    if manifest.base:
+        yield manifest.base
 
 
 class Catalog:

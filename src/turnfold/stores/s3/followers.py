@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -53,6 +53,8 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True):
     owner: str | None = None
     agent: str = ""
     chunks: tuple[Chunk, ...] = ()
+    gone_count: int = 0
+    """What the session's was when rows of events that were redacted or pruned were last left out."""
 
 
 _decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
@@ -105,7 +107,7 @@ class Followers:
         def moved(cursor: Cursor, state: State) -> Cursor | None:
             if cursor.seq != from_seq:
                 return None
-            kept = [row for row in rows if row.seq not in state.redacted and not state.pruned_at(row.seq)] if follower == SEARCH else []
+            kept = [row for row in rows if not state.is_gone(row.seq)] if follower == SEARCH else []
             chunks = self._with_rows(key, cursor, kept) if kept else cursor.chunks
             return _replace(cursor, seq=to_seq, chunks=chunks)
 
@@ -121,6 +123,7 @@ class Followers:
             cursor, tag = self._cursor(follower, key)
             if cursor is None or cursor.incarnation != incarnation:
                 cursor = Cursor("", key.tenant, key.session_id, incarnation, 0, state.fixed.owner, state.fixed.agent)
+                cursor = _replace(cursor, gone_count=state.fixed.gone_count)
             changed = moved(cursor, state)
             if changed is None:
                 return False
@@ -189,26 +192,26 @@ class Followers:
         cursor, chunk = place
         return self._rows(SessionKey(cursor.tenant, cursor.session_id), cursor.incarnation, chunk)
 
-    def chunk_names(self, key: SessionKey, incarnation: str) -> list[str]:
-        """The names of the chunks that the search follower's cursor refers to."""
-        cursor, _ = self._cursor(SEARCH, key)
-        return [] if cursor is None or cursor.incarnation != incarnation else [chunk.name for chunk in cursor.chunks]
+    def erase(self, key: SessionKey, incarnation: str) -> None:
+        """Take the rows of redacted and pruned events out of the index; the cursor object is written in any case."""
 
-    def erase(self, key: SessionKey, incarnation: str, seqs: Collection[int]) -> None:
-        """Take rows out of the index; the cursor object is written in any case."""
-
-        def without(cursor: Cursor, _state: State) -> Cursor:
+        def without(cursor: Cursor, state: State) -> Cursor:
             chunks: list[Chunk] = []
             for chunk in cursor.chunks:
                 rows = self._rows(key, incarnation, chunk)
-                kept = [row for row in rows if row.seq not in seqs]
+                kept = [row for row in rows if not state.is_gone(row.seq)]
                 if len(kept) == len(rows):
                     chunks.append(chunk)
                 elif kept:
                     chunks.append(self._write(key, incarnation, kept))
-            return _replace(cursor, chunks=tuple(chunks))
+            return _replace(cursor, chunks=tuple(chunks), gone_count=state.fixed.gone_count)
 
         self._move(SEARCH, key, incarnation, without)
+
+    def index_cursors(self) -> dict[tuple[SessionKey, str], Cursor]:
+        """The search follower's cursors by session and incarnation."""
+        cursors = self._folder(SEARCH).values().values()
+        return {(SessionKey(cursor.tenant, cursor.session_id), cursor.incarnation): cursor for cursor in cursors}
 
     # ---- search ----------------------------------------------------------------------------------------------------------------------
     def search(self, query: SearchQuery) -> list[SearchRow]:
@@ -226,7 +229,7 @@ class Followers:
             state = states[hit.session_id]
             if state is None or state.incarnation != incarnations[hit.session_id]:
                 continue
-            if hit.seq not in state.redacted and not state.pruned_at(hit.seq):
+            if not state.is_gone(hit.seq):
                 found.append(hit)
                 if len(found) == query.limit:
                     break

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from turnfold.errors import LeaseLost, TurnfoldError
 from turnfold.limits import OBJECT_PARALLEL_MAX, OBJECT_SESSIONS_MAX
+from turnfold.model.commit import Commit, Committed
 from turnfold.model.session import SessionKey
 from turnfold.objectstorage import Bucket
 from turnfold.ports.store import Clock
@@ -64,11 +66,27 @@ class House:
         """What staging needs now."""
         return Context(self.clock(), self._key, self.segments.events_at, self.segments.all_ids, thorough)
 
-    def deliver(self, waiting: Sequence[bytes]) -> None:
-        """Write commits that waited in an outbox to their logs; those that are there already are found, however long ago it was."""
-        for body in waiting:
-            commit = decode_commit(body)
-            self.session(commit.key).commit([commit], thorough=True)
+    def deliver(self, waiting: Sequence[bytes]) -> list[bytes]:
+        """Write commits that waited in an outbox to their logs, and return those that are settled: written, there already, or refused for good.
+
+        Those that are there already are found, however long ago they were written.
+        """
+        if getattr(self._here, "delivers", False):  # two sessions that write to each other would go round in a circle
+            return []
+        self._here.delivers = True
+        try:
+            return [body for body in waiting if self._is_settled(decode_commit(body))]
+        finally:
+            self._here.delivers = False
+
+    def _is_settled(self, commit: Commit) -> bool:
+        result: Committed | Exception
+        try:
+            (result,) = self.session(commit.key).commit([commit], thorough=True)
+        except TurnfoldError as error:
+            result = error
+        passing = isinstance(result, LeaseLost) or (isinstance(result, TurnfoldError) and result.retryable)
+        return not passing
 
     def note_round_trip(self, took_s: float) -> None:
         """Keep a running mean of how long a write takes: what contenders wait for."""

@@ -69,6 +69,8 @@ class Fixed(msgspec.Struct, omit_defaults=True):
     branch_count: int = 1
     checkpoint_count: int = 0
     active_branch: str = "main"
+    gone_count: int = 0
+    """Events that were redacted or pruned: more than what the search follower's cursor knows means rows to be erased."""
 
 
 class Rows(msgspec.Struct, omit_defaults=True):

@@ -42,7 +42,7 @@ def check_mark(bucket: Bucket) -> None:
         SchemaTooNew: A newer Turnfold wrote the store.
         StoreCorrupt: Something else stands there.
     """
-    endpoint = bucket.location.options.get("endpoint", bucket.location.scheme)
+    endpoint = bucket.endpoint or bucket.location.scheme
     found: Found | Tag | None = bucket.get(names.MARK)
     while True:
         mark = _mark_of(found, bucket) if isinstance(found, Found) else Mark(FORMAT, "", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -41,10 +42,14 @@ def _matching(segments: Segments, state: State, query: EventQuery, view: tuple[S
     parts = _in_turn(segments, state, refs, query)
     everything = filters_nothing(query, view)
     for events in _joined(parts, tail, descending=query.descending):
-        ordered = reversed(events) if query.descending else events
-        for event in ordered:
-            if first <= event.seq <= last and (everything or matches(query, view, event)):
+        within = events[bisect_left(events, first, key=_seq) : bisect_right(events, last, key=_seq)]
+        for event in reversed(within) if query.descending else within:
+            if everything or matches(query, view, event):
                 yield event
+
+
+def _seq(event: Event) -> int:
+    return event.seq
 
 
 def _joined(parts: Iterator[Sequence[Event]], tail: Sequence[Event], *, descending: bool) -> Iterator[Sequence[Event]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from turnfold.core.checks import not_found
 from turnfold.errors import StoreCorrupt, StoreUnavailable, TurnfoldError
-from turnfold.limits import OBJECT_CONTENTION_S_MAX
+from turnfold.limits import OBJECT_CONTENTION_S_MAX, OBJECT_GRACE_S
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.session import SessionKey
 from turnfold.objectstorage import Found, NotModified, Tag, pause
@@ -108,7 +108,9 @@ class Session:
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
     def commit(self, commits: Sequence[Commit], *, thorough: bool = False) -> list[Result]:
         """Write commits, in one manifest with those of other threads; each succeeds or fails on its own."""
-        return self.combiner.submit([(commit, thorough) for commit in commits])
+        results = self.combiner.submit([(commit, thorough) for commit in commits])
+        self.deliver()
+        return results
 
     def _write(self, jobs: Sequence[tuple[Commit, bool]]) -> list[Result]:
         results: list[Result] = []
@@ -122,7 +124,6 @@ class Session:
             self.change(decide)
         except TurnfoldError as error:
             return [error if isinstance(result, Committed) and not result.repeated else result for result in results or [error] * len(jobs)]
-        self._deliver()
         return results
 
     def _stage_all(self, jobs: Sequence[tuple[Commit, bool]], known: State | None, *, fresh: bool) -> tuple[list[Result], State | None]:
@@ -173,6 +174,7 @@ class Session:
                 work = decide(known, fresh)
                 if work is None:
                     return known
+                begun_upload_s = time.monotonic()
                 self._upload(work, lost)
             except Stale:
                 self.fresh()
@@ -184,6 +186,8 @@ class Session:
                 if attempt > MOVES_MAX:
                     raise StoreCorrupt(f"{self._name} names an object that is not there", key=self._name) from None
                 continue
+            if time.monotonic() - begun_upload_s > OBJECT_GRACE_S / 3:  # else what was uploaded might be swept away before it is named
+                raise StoreUnavailable(f"writing to session {self.key.session_id!r} takes too long", hint="is the connection very slow?")
             if self._replace(work, None if known is None else known.tag):
                 return work
             fresh = True
@@ -244,28 +248,28 @@ class Session:
                 self._removed.update(due)
         work.hurries = False
 
-    def _deliver(self) -> None:
-        """Hand over the commits to other logs that waited in the manifest, then take them out of it."""
+    def deliver(self) -> None:
+        """Hand over the commits to other logs that wait in the manifest, then take out of it those that are settled."""
         state = self._state
         if state is None or not state.outbox or state.deleted_at_us is not None:
             return
-        waiting = list(state.outbox)
-        self._house.deliver(waiting)
+        settled = set(self._house.deliver(list(state.outbox)))
 
         def clear(known: State | None, _fresh: bool) -> State | None:  # noqa: FBT001 - a callback
-            if known is None or known.deleted_at_us is not None or not set(known.outbox) & set(waiting):
+            if known is None or known.deleted_at_us is not None or settled.isdisjoint(known.outbox):
                 return None
             work = known.copy()
-            work.outbox = [one for one in known.outbox if one not in waiting]
+            work.outbox = [one for one in known.outbox if one not in settled]
             return work
 
-        self.change(clear)
+        if settled:
+            with self.combiner.exclusive():
+                self.change(clear)
 
     def deliver_waiting(self) -> None:
         """Hand over what a process left behind that died between its commit and the other logs'."""
-        with self.combiner.exclusive():
-            self.fresh()
-            self._deliver()
+        self.fresh()
+        self.deliver()
 
     def update(self, decide: Callable[[State], State | None]) -> State:
         """Change a living session outside of commits (leases, seals, deletion); SessionNotFound where there is none."""

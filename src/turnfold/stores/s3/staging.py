@@ -238,6 +238,7 @@ def _put_run(state: State, run: Run) -> None:
 def _redact(state: State, redact: Redact, event: Event, now_us: int) -> None:
     state.edit(redact.seq, _replace(event, data_raw=redact.tombstone, meta_raw=None, source=None, salt=b"", redacted=True))
     state.erases = True
+    state.fixed.gone_count += 1
     state.redacted.add(redact.seq)
     state.hot.redacted.add(redact.seq)
     for ref in redact.parts:

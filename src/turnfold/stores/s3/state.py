@@ -254,6 +254,7 @@ class State:
 
     def prune(self, pruned: RangeTombstone) -> None:
         """Let a range tombstone stand for its events."""
+        self.fixed.gone_count += pruned.last_seq - pruned.first_seq + 1
         events = self.tail_events()
         first_in_tail = events[0].seq if events else self.fixed.last_seq + 1
         self.edits.update(dict.fromkeys(range(pruned.first_seq, min(pruned.last_seq, first_in_tail - 1) + 1)))
@@ -268,9 +269,9 @@ class State:
         kept = [item for item in self.ranges if not covers(pruned, item)]
         self.ranges = sorted([*kept, pruned], key=lambda item: item.first_seq)
 
-    def pruned_at(self, seq: int) -> bool:
-        """Whether a place lies in a range tombstone."""
-        return any(item.first_seq <= seq <= item.last_seq for item in self.ranges)
+    def is_gone(self, seq: int) -> bool:
+        """Whether the event at a place was redacted or pruned."""
+        return seq in self.redacted or any(item.first_seq <= seq <= item.last_seq for item in self.ranges)
 
     # ---- the head --------------------------------------------------------------------------------------------------------------------
     def change(self, change: HeadChange, places: Sequence[tuple[int, str]]) -> None:
@@ -412,4 +413,4 @@ def _fields(fixed: Fixed, now_us: int | None) -> dict[str, Any]:
     return fields
 
 
-_HEAD_FIELDS = tuple(field.name for field in msgspec.structs.fields(Fixed) if field.name not in {"ttl_s", "checkpoint_count"})
+_HEAD_FIELDS = tuple(field.name for field in msgspec.structs.fields(Fixed) if field.name not in {"ttl_s", "checkpoint_count", "gone_count"})

@@ -130,7 +130,7 @@ class S3Store:
         """Write a commit that needs more than its session's manifest."""
         session = self._house.session(commit.key)
         genesis = commit.genesis
-        counted = genesis is not None and genesis.owner_sessions_max is not None and genesis.kind == "session"
+        counted = genesis is not None and genesis.owner_sessions_max is not None and genesis.kind == "session" and commit.verbatim is None
         state = session.living()
         self._check_also(commit)
         reserved = genesis is not None and counted and state is None
@@ -147,7 +147,7 @@ class S3Store:
             with contextlib.suppress(StoreUnavailable):
                 self._owners.give_back(commit.key, genesis)
         if commit.redacts and not isinstance(result, Exception):
-            self._followers.erase(commit.key, result.incarnation, {redact.seq for redact in commit.redacts})
+            self._followers.erase(commit.key, result.incarnation)
         return result
 
     def _check_also(self, commit: Commit) -> None:

@@ -127,18 +127,27 @@ class Compaction:
 
     # ---- what nothing refers to ------------------------------------------------------------------------------------------------------
     def _sweep(self) -> None:
-        """Remove objects that were written for a manifest that never came: old ones that neither manifest nor search cursor names."""
-        old = [one for one in self._house.bucket.objects(names.DATA) if now_us() - one.modified_us > OBJECT_GRACE_S * _SECOND_US]
-        if not old:
-            return
+        """Erase index rows that a redaction or a pruning left, and objects that were written for a manifest that never came."""
+        old = [one.key for one in self._house.bucket.objects(names.DATA) if now_us() - one.modified_us > OBJECT_GRACE_S * _SECOND_US]
+        cursors = self._followers.index_cursors()
         named: set[str] = set()
+        folders: dict[str, SessionKey] = {}
         for row in self._catalog.rows():
-            state = self._house.session(row.key).living()
-            if state is not None:
-                folder = names.data(row.key, state.incarnation)
-                named |= {folder + name for name in state.named()}
-                named |= {folder + name for name in self._followers.chunk_names(row.key, state.incarnation)}
-        self._house.bucket.delete([one.key for one in old if one.key not in named])
+            if row.info is None:
+                continue
+            folder = names.data(row.key, row.incarnation)
+            folders[folder] = row.key
+            named.update(folder + name for name in row.named)
+            cursor = cursors.get((row.key, row.incarnation))
+            if cursor is not None:
+                named.update(folder + chunk.name for chunk in cursor.chunks)
+                if cursor.gone_count != row.gone_count:
+                    self._followers.erase(row.key, row.incarnation)
+        unexplained = [key for key in old if key not in named]
+        for folder in {key[: key.rindex("/") + 1] for key in unexplained} & folders.keys():
+            state = self._house.session(folders[folder]).living()
+            named.update(folder + name for name in (() if state is None else state.named()))
+        self._house.bucket.delete([key for key in unexplained if key not in named])
 
 
 def _has_cold_tail(row: Row, now_us: int) -> bool:

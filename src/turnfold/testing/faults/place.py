@@ -6,14 +6,34 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from turnfold.connecting import connect
 from turnfold.ports.store import Clock, Store
-from turnfold.testing.servers.base import Server
 
 
 class CannotBreak(Exception):
     """A place has no such weakness, or this machine has not what it takes; the case is skipped with this message."""
+
+
+class Killable(Protocol):
+    """A server, or several that belong together."""
+
+    def start(self) -> object:
+        """Start, and wait until it answers."""
+        ...
+
+    def stop(self) -> None:
+        """End politely."""
+        ...
+
+    def kill(self) -> None:
+        """End at once, as a crash does."""
+        ...
+
+    def restart(self) -> None:
+        """Stop and start with the same data."""
+        ...
 
 
 class Place:
@@ -64,7 +84,7 @@ class Place:
         raise CannotBreak(f"the clock of {self.name} cannot be set")
 
     @property
-    def server(self) -> Server:
+    def server(self) -> Killable:
         """The server behind the store, to be killed and started again."""
         raise CannotBreak(f"{self.name} has no server that can be killed")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from turnfold.errors import StoreUnavailable
-from turnfold.testing.faults.place import CannotBreak, Place
+from turnfold.testing.faults.place import CannotBreak, Killable, Place
 from turnfold.testing.faults.proxy import Proxy
 from turnfold.testing.servers.base import Server, free_port
 from turnfold.testing.servers.postgres import PostgresServer, binaries
-from turnfold.testing.servers.redis import RedisServer, executable
+from turnfold.testing.servers.redis import RedisCluster, RedisServer, executable
 from turnfold.testing.servers.s3 import MotoServer
 
 _RELOAD_S: Final = 0.3
@@ -92,6 +92,37 @@ class RedisPlace(ServerPlace):
             yield
         finally:
             server.ask("REPLICAOF NO ONE")
+
+
+class RedisClusterPlace(Place):
+    """Three masters, killed and started together."""
+
+    name = "redis cluster"
+
+    def start(self) -> None:
+        """See ``Place``."""
+        if executable() is None:
+            raise CannotBreak("no redis-server is installed")
+        self._cluster = RedisCluster(self.folder / "cluster")
+        self._cluster.start()
+
+    def stop(self) -> None:
+        """See ``Place``."""
+        self._cluster.kill()
+
+    @property
+    def server(self) -> Killable:
+        """See ``Place``."""
+        return self._cluster
+
+    @property
+    def url(self) -> str:
+        """See ``Place``."""
+        return f"{self._cluster.url}?wait_s=3&answer_s=3"
+
+    def empty_url(self) -> str:
+        """See ``Place``: other names of keys."""
+        return f"{self.url}&prefix=t{secrets.token_hex(6)}"
 
 
 class PostgresPlace(ServerPlace):

@@ -10,7 +10,8 @@ import pytest
 from turnfold.testing.faults.cases.base import RETRY_S, FaultBase
 
 ROUNDS = 3
-MANY_ROUNDS = 40
+MANY_ROUNDS = 15
+SERVER_ROUNDS = 6
 
 
 class KilledClientCases(FaultBase):
@@ -56,13 +57,13 @@ class KilledServerCases(FaultBase):
     @pytest.mark.crash
     @pytest.mark.timeout(600)
     def test_killed_server_many_times(self) -> None:
-        """Ten times under four writers."""
+        """Several times under four writers."""
         server = self.can(lambda: self.place.server)
         chance = random.Random(8)
         writers = [self.writer(name, retry_s=RETRY_S) for name in "abcd"]
         for writer in writers:
             writer.wait_ready()
-        for number in range(10):
+        for number in range(SERVER_ROUNDS):
             writers[number % 4].wait_for(10 * number + 1, RETRY_S)
             time.sleep(chance.uniform(0, 0.05))
             server.kill()
