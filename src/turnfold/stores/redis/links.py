@@ -50,9 +50,8 @@ _REFUSALS: Final[tuple[tuple[str, type[TurnfoldError], str, str], ...]] = (
     ("NOPERM", StoreUnavailable, "does not allow it", "give the user the commands that the how-to on Redis lists"),
     ("no permissions", StoreUnavailable, "does not allow it", "give the user the commands that the how-to on Redis lists"),
     ("WRONGTYPE", StoreCorrupt, "holds something else under the keys of this store", "choose another prefix: ?prefix=…"),
-    ("OOM", StoreUnavailable, "is out of memory and takes no more writes", "raise maxmemory or delete sessions"),
+    ("used memory >", StoreUnavailable, "is out of memory and takes no more writes", "raise maxmemory or delete sessions"),
     ("MISCONF", StoreUnavailable, "cannot write to its disk and takes no more writes", "look at the server's log and disk"),
-    ("MOVED", StoreUnavailable, "is a node of a cluster", "redis+cluster://host:port names the cluster"),
 )
 """What a refusal holds, and what it means."""
 _ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
@@ -393,8 +392,10 @@ class Links:
             return error
         if isinstance(error, (refusals.AuthenticationError, refusals.AuthorizationError)):
             return InvalidInput(f"{name} refuses the user or password", hint="redis://user:password@host:port/db")
-        for begins, kind, message, hint in _REFUSALS:
-            if begins in text:
+        if isinstance(error, refusals.MovedError):
+            return StoreUnavailable(f"{name} is a node of a cluster", hint="redis+cluster://host:port names the cluster")
+        for holds, kind, message, hint in _REFUSALS:
+            if holds in text:
                 return kind(f"{name} {message}" + (f": {text}" if kind is StoreUnavailable else ""), hint=hint)
         if isinstance(error, refusals.ResponseError):
             return StoreUnavailable(f"{name} refused: {text}")

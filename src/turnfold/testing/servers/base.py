@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,15 +18,25 @@ START_S_MAX: Final = 30.0
 """How long a server may take until it answers."""
 STOP_S_MAX: Final = 20.0
 """How long it may take to end politely before it is killed."""
+PORT_MIN: Final = 10_000
+PORT_MAX: Final = 32_000
 _LOOK_S: Final = 0.02
+_chance = random.SystemRandom()  # tests seed the other one, all of them alike
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a loopback port that nobody listens on now.
+
+    It lies below those that systems give to outgoing connections: one of those may be anybody's before the server has it.
+    """
+    while True:
+        port = _chance.randrange(PORT_MIN, PORT_MAX)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Server:
