@@ -17,8 +17,8 @@ from benchmarks import following
 from benchmarks.child import MARK
 from benchmarks.contestant import everyone
 from benchmarks.plan import Measure
-from benchmarks.servers import Servers
 from benchmarks.redis_contestants import URL_FILE
+from benchmarks.servers import Servers
 from benchmarks.timing import Result
 from turnfold.testing.servers.base import Server
 from turnfold.testing.servers.redis import RedisServer, executable
