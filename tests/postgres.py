@@ -85,7 +85,7 @@ def application_role(database: str, schema: str = "turnfold") -> Iterator[str]:
 
 
 TABLES = (
-    "session, counter, event, event_source, entry, usage_by_model, run, part, range_tombstone, pruned_id, seal, follower, follower_seq, "
+    "session, counter, event, event_source, block, entry, usage_by_model, run, part, range_tombstone, pruned_id, seal, follower, follower_seq, "
     "changed, purge, search_row"
 )
 
