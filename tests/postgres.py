@@ -69,7 +69,7 @@ def fresh_database(what: str) -> Iterator[str]:
 
 
 TABLES = (
-    "session, counter, event, event_source, entry, usage_by_model, run, part, range_tombstone, pruned_id, seal, follower, follower_seq, "
+    "session, counter, event, event_source, block, entry, usage_by_model, run, part, range_tombstone, pruned_id, seal, follower, follower_seq, "
     "changed, purge, search_row"
 )
 

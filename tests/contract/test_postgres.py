@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from tests.contract.compacted import compact_all, make_blocks_small, make_everything_cold
 from tests.postgres import empty, fresh_database
+from turnfold.model.commit import Commit, Committed
 from turnfold.stores.postgres import PostgresStore
 from turnfold.testing.clock import FakeClock
 from turnfold.testing.contract import StoreContract
+from turnfold.testing.contract.erasing import RangeCases, RedactionCases
+from turnfold.testing.contract.following import FollowerCases
+from turnfold.testing.contract.idempotency import IdempotencyCases
+from turnfold.testing.contract.reading import BranchCases, ReadCases, VisibilityCases
+from turnfold.testing.contract.upkeep import CompactCases
+from turnfold.testing.contract.verbatim import VerbatimCases
+from turnfold.testing.contract.views import ViewCases
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +42,47 @@ class TestPostgresStore(StoreContract):
 
     def make_store(self, clock: FakeClock) -> PostgresStore:
         return PostgresStore(self.url, clock=clock)
+
+
+class CompactedPostgresStore(PostgresStore):
+    """Compacts after every commit."""
+
+    def commit(self, commit: Commit) -> Committed:
+        done = super().commit(commit)
+        compact_all(self)
+        return done
+
+    def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        done = super().commit_many(commits)
+        compact_all(self)
+        return done
+
+
+class TestPostgresStoreCompacted(
+    IdempotencyCases,
+    ReadCases,
+    BranchCases,
+    VisibilityCases,
+    RedactionCases,
+    RangeCases,
+    VerbatimCases,
+    FollowerCases,
+    ViewCases,
+    CompactCases,
+):
+    """What reads events or changes them, with everything in blocks of three events as soon as it is written."""
+
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _with_nothing(self, database: str) -> None:
+        empty(database)
+        type(self).url = database
+
+    def make_store(self, clock: FakeClock) -> PostgresStore:
+        return CompactedPostgresStore(self.url, clock=clock)
+
+    @pytest.fixture(autouse=True)
+    def _cold(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_everything_cold(monkeypatch)
+        make_blocks_small(monkeypatch)

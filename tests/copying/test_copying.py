@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,23 @@ def test_what_has_grown_is_carried_on(source: MemoryStore, target: MemoryStore) 
 
 
 @pytest.mark.usefixtures("_pieces")
+def test_going_on_between_an_event_and_its_redaction_writes_nothing_anew(source: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    redact(source, CLOSED, log_of(source, CLOSED)[2])
+    monkeypatch.setattr("turnfold.engine.copying.pieces.COPY_PIECE_EVENTS", 3)
+    target = Meddling()
+
+    def away() -> None:
+        raise StoreUnavailable("gone")
+
+    target.before_commit[4] = away
+    with pytest.raises(StoreUnavailable):
+        copy_stores(source, target)
+    assert 3 < target.get_session(CLOSED).info.last_seq < 50
+    report = copy_stores(source, target)
+    assert (report.replaced_count, report.problems) == (0, [])
+    assert everything(target) == everything(source)
+
+
 def test_pruned_since(source: MemoryStore, target: MemoryStore) -> None:
     append(source, CLOSED, *(build.delta(f"{number}") for number in range(5)), lifecycle=True)
     copy_stores(source, target)
@@ -287,6 +306,57 @@ def test_a_store_that_goes_away_ends_the_copy_and_the_next_goes_on(source: Memor
         assert runs < 50
     assert runs > 5
     assert target.commit_count < 60, "nothing is written twice"
+
+
+@pytest.mark.parametrize("name", ["sqlite", "files"])
+def test_while_others_write(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every copy of a store in use is a beginning of each of its sessions; the one after the last write is all of it."""
+    monkeypatch.setattr("turnfold.engine.copying.pieces.COPY_PIECE_EVENTS", 7)
+    source, target = EMBEDDED[name](tmp_path / "1"), EMBEDDED["memory"](tmp_path)
+    keys = [SessionKey("default", f"s{number}") for number in range(3)]
+    for key in keys:
+        create(source, key)
+    stop = threading.Event()
+
+    def write(key: SessionKey) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            append(source, key, f"message {number}", build.delta("1"), build.delta("2"))
+            if number % 5 == 0:
+                append(source, key, "whole", prune=(build.range_of(log_of(source, key)[-2:]),))
+            if number % 17 == 0:
+                redact(source, key, log_of(source, key)[-1])
+
+    with ThreadPoolExecutor(3) as pool:
+        writing = [pool.submit(write, key) for key in keys]
+        try:
+            while source.get_session(keys[0]).info.last_seq < 60:
+                assert copy_stores(source, target).problems == []
+                for key in keys:
+                    verify_session(target, key)
+        finally:
+            stop.set()
+        for item in writing:
+            item.result()
+    assert copy_stores(source, target).problems == []
+    assert everything(target) == everything(source)
+    source.close()
+
+
+def test_two_copies_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turnfold.engine.copying.pieces.COPY_PIECE_EVENTS", 2)
+    source, target = EMBEDDED["memory"](tmp_path), EMBEDDED["sqlite"](tmp_path)
+    worlds.fill(source)
+    for number in range(5):
+        key = SessionKey("default", f"s{number}")
+        create(source, key)
+        append(source, key, *(f"{index}" for index in range(40)))
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(lambda _: copy_stores(source, target), range(3)))
+    assert [report.problems for report in reports] == [[], [], []]
+    assert everything(target) == everything(source)
+    target.close()
 
 
 def test_progress_and_order(source: MemoryStore, target: MemoryStore) -> None:

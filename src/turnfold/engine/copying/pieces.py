@@ -181,6 +181,12 @@ def _called(store: Store) -> str:
     return f"the {store.url.partition(':')[0]} store"
 
 
+def event_at(store: Store, key: SessionKey, seq: int) -> Event | None:
+    """Return the event at a place with its kept line, None where there is none."""
+    page = store.read_events(EventQuery(key=key, after=seq - 1, before=seq + 1, limit=1, with_source=True))
+    return page.events[0] if page.events else None
+
+
 def leaf_at(store: Store, key: SessionKey, seq: int) -> bytes | None:
     """Return the seal leaf of one place, None where there is none."""
     page = store.read_events(EventQuery(key=key, after=seq - 1, before=seq + 1, limit=1))

@@ -18,7 +18,7 @@ import msgspec
 
 from turnfold.core.fold import latest_us, payload_of
 from turnfold.engine.copying.commits import commit_of
-from turnfold.engine.copying.pieces import LogReader, Moved, Piece, leaf_at, leaves, redactions_and_ranges
+from turnfold.engine.copying.pieces import LogReader, Moved, Piece, event_at, leaf_at, leaves, redactions_and_ranges
 from turnfold.engine.copying.sums import Sums
 from turnfold.errors import AlreadyExists, IdempotencyConflict, IntegrityError, NotFound, SequenceConflict, SessionNotFound
 from turnfold.limits import COPY_ATTEMPTS_MAX, COPY_RUNS_MAX
@@ -115,7 +115,7 @@ class SessionCopier:
 
     def _ended(self, key: SessionKey, small: Small, incarnation: str) -> Outcome:
         outcome = Outcome(COPIED)
-        self._compare_piece(key, small.piece)
+        self._compare_piece(key, small.piece, incarnation)
         outcome.add(small.piece)
         self._copy_seals(key, small.head, incarnation)
         self._compare_rest(key, small.head)
@@ -169,7 +169,8 @@ class SessionCopier:
         known = redactions_and_ranges(self._target, key)[1]
         missing = tuple(item for item in ranges if item.first_seq <= after_seq and item not in known)
         new = [payload_of(notice) for notice in notices if notice.seq > after_seq and not notice.redacted]
-        redacted = any(target.seq <= after_seq for notice in new for target in notice.targets)
+        seqs = {target.seq for notice in new for target in notice.targets if target.seq <= after_seq}
+        redacted = any(event_at(self._source, key, seq) != event_at(self._target, key, seq) for seq in sorted(seqs))
         if redacted or any(item.last_seq > after_seq for item in missing):
             self._check_own(key, after_seq)
             return REPLACED, ()
@@ -195,6 +196,8 @@ class SessionCopier:
         """Write the log from a place on, and compare what the target then has."""
         reader = self._reader(key, head)
         before = None if incarnation is None else self._target.get_session(key)
+        if before is not None and (before.info.incarnation, before.info.last_seq) != (incarnation, after_seq):
+            raise Moved  # another copy goes on with it
         sums = Sums(before)
         updated_at_us = 0 if before is None else before.info.updated_at_us
         runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
@@ -213,7 +216,7 @@ class SessionCopier:
                 incarnation=incarnation,
             )
             incarnation = self._commit(commit)
-            self._compare_piece(key, piece)
+            self._compare_piece(key, piece, incarnation)
             outcome.add(piece)
         assert incarnation is not None
         self._copy_seals(key, head, incarnation)
@@ -238,7 +241,7 @@ class SessionCopier:
             )
         outcome = Outcome(UNCHANGED)
         for piece in self._reader(key, head).pieces(0):
-            self._compare_piece(key, piece)
+            self._compare_piece(key, piece, there[0])
             outcome.add(piece)
         self._compare_rest(key, head)
         return outcome
@@ -248,11 +251,13 @@ class SessionCopier:
         return LogReader(self._source, key, incarnation=info.incarnation, upto_seq=info.last_seq, mac_key=self._mac_key)
 
     # ---- is the target's what the source's is ----------------------------------------------------------------------------------------
-    def _compare_piece(self, key: SessionKey, piece: Piece) -> None:
-        """Raise IntegrityError unless the target gives back a piece as it is."""
+    def _compare_piece(self, key: SessionKey, piece: Piece, incarnation: str) -> None:
+        """Raise IntegrityError unless the target gives back a piece as it is; Moved where it has another creation of the session."""
         limit = max(len(piece.events), 1)
         query = EventQuery(key=key, after=piece.after_seq, before=piece.last_seq + 1, limit=limit, with_source=True)
         page = self._target.read_events(query)
+        if page.incarnation != incarnation:
+            raise Moved
         for ours, theirs in zip_longest(piece.events, page.events):
             if ours != theirs:
                 seq = (ours or theirs).seq

@@ -11,7 +11,7 @@ import msgspec
 
 from turnfold.errors import InvalidInput
 from turnfold.limits import POSTGRES_CONNECT_S, POSTGRES_CONNECTIONS_MAX, POSTGRES_RECONNECT_S, POSTGRES_STATEMENT_S
-from turnfold.stores.sql.migrations import AUTO, MIGRATE_MODES
+from turnfold.stores.sql.migrations import MANUAL, MIGRATE_MODES
 
 SCHEMA_DEFAULT: Final = "turnfold"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,46}")
@@ -51,7 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: int = POSTGRES_CONNECT_S
     reconnect_s: float = POSTGRES_RECONNECT_S
     connections_max: int = POSTGRES_CONNECTIONS_MAX
-    migrate: str = AUTO
+    migrate: str = MANUAL
 
 
 def parse(url: str) -> Options:
@@ -73,7 +73,7 @@ def parse(url: str) -> Options:
     schema = own.get("schema", SCHEMA_DEFAULT)
     if _SCHEMA.fullmatch(schema) is None:
         raise InvalidInput(f"schema {schema!r} is no name", hint="lower-case letters, digits and underscores, at most 47")
-    migrate = own.get("migrate", AUTO)
+    migrate = own.get("migrate", MANUAL)
     if migrate not in MIGRATE_MODES:
         raise InvalidInput(f"migrate {migrate!r} is none of {', '.join(MIGRATE_MODES)}")
     return Options(

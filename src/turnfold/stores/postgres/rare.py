@@ -10,6 +10,7 @@ from turnfold.core.checks import check_whole, creation_of
 from turnfold.model.commit import Commit, Committed, Redact, Verbatim
 from turnfold.model.event import MAIN, Event, RangeTombstone
 from turnfold.model.session import BRANCH_KEYED, SessionKey
+from turnfold.stores.postgres.blocks import forget, take_out
 from turnfold.stores.postgres.lookup import Live
 from turnfold.stores.postgres.packing import commit_call, create_call, event_arrays, parent_session
 from turnfold.stores.postgres.transaction import Transaction
@@ -56,6 +57,7 @@ def set_parent(opened: Transaction, key: SessionKey, gen: int, value: bytes | No
 def redact(opened: Transaction, key: SessionKey, gen: int, redact: Redact) -> None:
     """Erase a payload and everything that was made of it."""
     of = (*key, gen)
+    take_out(opened, key, gen, redact.seq)
     extra = opened.rows(f"SELECT extra FROM event WHERE {_OF} AND seq = $4", *of, redact.seq)[0][0]
     sql = f"UPDATE event SET data = $5, meta = NULL, salt = '', extra = $6 WHERE {_OF} AND seq = $4"
     opened.later(sql, *of, redact.seq, redact.tombstone, redacted_extra(extra))
@@ -76,6 +78,7 @@ def redact(opened: Transaction, key: SessionKey, gen: int, redact: Redact) -> No
 
 def prune(opened: Transaction, key: SessionKey, gen: int, pruned: RangeTombstone) -> None:
     """Put the tombstone in place of its events and of the ranges that it holds."""
+    forget(opened, key, gen, pruned.first_seq, pruned.last_seq)
     of = (*key, gen, pruned.first_seq, pruned.last_seq)
     for table in ("event", "event_source", "search_row"):
         opened.later(f"DELETE FROM {table} WHERE {_OF} AND seq BETWEEN $4 AND $5", *of)

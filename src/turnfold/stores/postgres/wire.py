@@ -102,7 +102,7 @@ def translate(where: str, error: Refused | Lost) -> TurnfoldError:
 class Wire:
     """A connection in use by one thread at a time."""
 
-    __slots__ = ("_both_ways", "_deadline_s", "_path", "_poll", "_prepared", "_together", "born_pid", "connection", "pg")
+    __slots__ = ("_both_ways", "_deadline_s", "_path", "_poll", "_prepared", "_renamed", "_together", "born_pid", "connection", "pg")
 
     def __init__(self, options: Options, server: str | None = None) -> None:
         """Connect.
@@ -128,6 +128,7 @@ class Wire:
             raise Lost(_line(str(error)), sent=False) from error
         self.pg = self.connection.pgconn
         self._prepared: dict[str, bytes] | None = None if bouncer else {}
+        self._renamed = 0
         self._path = name(options.schema) if bouncer else None
         self._deadline_s = options.statement_timeout_s + POSTGRES_ANSWER_S
         self._poll = select.poll()
@@ -199,7 +200,7 @@ class Wire:
                 else:
                     key = self._prepared.get(sql)
                     if key is None:
-                        key = b"t%d" % len(self._prepared)
+                        key = b"t%d_%d" % (self._renamed, len(self._prepared))
                         pg.send_prepare(key, sql.encode())
                         self._prepared[sql] = key
                         skip.append(True)
@@ -229,7 +230,7 @@ class Wire:
                 self._together = False
             key = prepared.get(sql)
             if key is None:
-                key = b"t%d" % len(prepared)
+                key = b"t%d_%d" % (self._renamed, len(prepared))
                 pg.send_prepare(key, sql.encode())
                 self._one(self._answer())
                 prepared[sql] = key
@@ -271,7 +272,9 @@ class Wire:
         assert self._prepared is not None
         self.pg.exit_pipeline_mode()
         self._together = False
-        self.pg.exec_(b"DEALLOCATE ALL")
+        self._renamed += 1  # in a transaction that failed, nothing can be forgotten: those names go with the connection
+        if self.is_idle():
+            self.pg.exec_(b"DEALLOCATE ALL")
 
     def _one(self, result: PGresult) -> PGresult:
         if result.status == pq.ExecStatus.FATAL_ERROR:
