@@ -11,6 +11,7 @@ from turnfold.model.commit import Commit, Committed
 from turnfold.ports.store import Store
 from turnfold.stores.files import FilesStore, sealed
 from turnfold.stores.files import compacting as files_compacting
+from turnfold.stores.sql import blocks
 from turnfold.stores.sqlite import SqliteStore, compacting
 
 STEPS_MAX = 1_000
@@ -23,8 +24,10 @@ def make_everything_cold(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_blocks_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make SQLite's blocks of at most three events, worth it or not."""
-    monkeypatch.setattr(compacting, "BLOCK_BYTES", 300)
+    """Make the SQL stores' blocks of at most three events, worth it or not."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(blocks, "BLOCK_EVENTS_MAX", 3)
+    monkeypatch.setattr(blocks, "BLOCK_RATIO_MAX", 1e9)
     monkeypatch.setattr(compacting, "BLOCK_EVENTS_MAX", 3)
     monkeypatch.setattr(compacting, "BLOCK_RATIO_MAX", 1e9)
 

@@ -35,6 +35,18 @@ _INCOMPLETE: Final = (
     f"WHERE c.tenant = $1 AND e.events + r.pruned <> c.last_seq LIMIT {PROBLEMS_MAX}"
 )
 
+_LOST: Final = (
+    "SELECT e.session_id, count(*) FROM event e WHERE e.tenant = $1 AND e.data = '' AND NOT EXISTS (SELECT FROM block b "
+    "WHERE b.tenant = e.tenant AND b.session_id = e.session_id AND b.gen = e.gen AND b.first_seq <= e.seq AND b.last_seq >= e.seq) "
+    f"GROUP BY e.session_id LIMIT {PROBLEMS_MAX}"
+)
+_WRONG: Final = (
+    "SELECT b.session_id, b.last_seq, b.event_count::bigint, e.slim FROM block b CROSS JOIN LATERAL (SELECT count(*) AS slim FROM event e "
+    "WHERE e.tenant = b.tenant AND e.session_id = b.session_id AND e.gen = b.gen AND e.seq BETWEEN b.first_seq AND b.last_seq "
+    f"AND e.data = '') e WHERE b.tenant = $1 AND e.slim <> b.event_count LIMIT {PROBLEMS_MAX}"
+)
+_COMPACTED: Final = "SELECT coalesce(sum(event_count), 0)::bigint FROM block WHERE tenant = $1"
+
 
 def is_durable(wire: Wire) -> bool:
     """Whether the server says that what it acknowledged survives a power loss."""
@@ -46,12 +58,20 @@ def check_database(wire: Wire, options: Options) -> CheckReport:
     """Look whether every session, of every tenant, has as many events as its counter says, on one snapshot per tenant."""
     version, fsync, synchronous, role, standby, pages, exempt = wire.ask([(_SERVER, ())])[0][0]
     problems: list[str] = [f"migration {name} was edited after it was applied" for name in edited(wire)]
-    sessions = events = 0
+    sessions = events = compacted = 0
     for (stored,) in wire.ask([(_TENANTS, ())])[0]:
         tenant = original(stored)
         no_limit = "SELECT set_config('statement_timeout', '0', true)"
-        steps = [(BEGIN_READ, ()), (SET_TENANT, (tenant,)), (no_limit, ()), (_COUNTS, (tenant,)), (_INCOMPLETE, (tenant,)), (COMMIT, ())]
-        _, _, _, counts, incomplete, _ = wire.ask(steps)
+        steps = [(BEGIN_READ, ()), (SET_TENANT, (tenant,)), (no_limit, ()), (_COUNTS, (tenant,)), (_INCOMPLETE, (tenant,))]
+        of = (tenant,)
+        _, _, _, counts, incomplete, lost, wrong, held, _ = wire.ask([*steps, (_LOST, of), (_WRONG, of), (_COMPACTED, of), (COMMIT, ())])
+        compacted += held[0][0]
+        for session_id, number in lost:
+            problem = f"{number} events are without their payload, and no block has them"
+            problems.append(f"session {original(session_id)!r} of tenant {tenant!r}: {problem}")
+        for session_id, last_seq, noted, slim in wrong:
+            problem = f"block {last_seq} has {noted} events, and {slim} rows are without their payload"
+            problems.append(f"session {original(session_id)!r} of tenant {tenant!r}: {problem}")
         sessions, events = sessions + counts[0][0], events + counts[0][1]
         for session_id, last_seq, there, pruned in incomplete:
             found = f"last seq is {last_seq}, {there} events and {pruned} pruned are there"
@@ -69,6 +89,7 @@ def check_database(wire: Wire, options: Options) -> CheckReport:
         "size_bytes": wire.ask([(_SIZE, ())])[0][0][0] or 0,
         "session_count": sessions,
         "event_count": events,
+        "compacted_event_count": compacted,
         "pgbouncer": options.pgbouncer,
     }
     return CheckReport(tuple(problems[:PROBLEMS_MAX]), facts)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import msgspec
 
 from turnfold.errors import InvalidInput
 from turnfold.limits import POSTGRES_CONNECT_S, POSTGRES_CONNECTIONS_MAX, POSTGRES_RECONNECT_S, POSTGRES_STATEMENT_S
-from turnfold.stores.sql.migrations import AUTO, MIGRATE_MODES
+from turnfold.stores.sql.migrations import MANUAL, MIGRATE_MODES
 
 SCHEMA_DEFAULT: Final = "turnfold"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,46}")
@@ -51,7 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: int = POSTGRES_CONNECT_S
     reconnect_s: float = POSTGRES_RECONNECT_S
     connections_max: int = POSTGRES_CONNECTIONS_MAX
-    migrate: str = AUTO
+    migrate: str = MANUAL
 
 
 def parse(url: str) -> Options:
@@ -61,6 +61,8 @@ def parse(url: str) -> Options:
         InvalidInput: An option is unknown or has no such value; the message never holds the password.
     """
     parts = urlsplit(url)
+    if "@" in parts.path or parts.fragment:  # what stands before it is a piece of the password, so nothing of the URL is shown
+        raise InvalidInput("the URL's password has a character that cuts the URL", hint="percent-encode it: / is %2F, # is %23, ? is %3F")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = given.keys() - _OWN - _LIBPQ
     if unknown:
@@ -69,11 +71,11 @@ def parse(url: str) -> Options:
         )
     own = {name: value for name, value in given.items() if name in _OWN}
     passed = {name: value for name, value in given.items() if name in _LIBPQ}
-    server = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(passed, quote_via=quote), ""))
+    server = f"postgresql://{_whole(parts.netloc)}{parts.path}?{urlencode(passed, quote_via=quote)}"
     schema = own.get("schema", SCHEMA_DEFAULT)
     if _SCHEMA.fullmatch(schema) is None:
         raise InvalidInput(f"schema {schema!r} is no name", hint="lower-case letters, digits and underscores, at most 47")
-    migrate = own.get("migrate", AUTO)
+    migrate = own.get("migrate", MANUAL)
     if migrate not in MIGRATE_MODES:
         raise InvalidInput(f"migrate {migrate!r} is none of {', '.join(MIGRATE_MODES)}")
     return Options(
@@ -96,7 +98,14 @@ def public(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     pairs = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "password"]
     query = urlencode([(name, public(value) if name == "listen" else value) for name, value in pairs], quote_via=quote)
-    return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, query, ""))
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _whole(netloc: str) -> str:
+    """Return user, password and hosts with what the driver would take for a separator encoded: it would show the rest in an error."""
+    who, at, hosts = netloc.rpartition("@")
+    user, colon, password = who.partition(":")
+    return f"{quote(unquote(user), safe='')}{colon}{quote(unquote(password), safe='')}{at}{hosts}"
 
 
 def _truth(own: Mapping[str, str], option: str) -> bool:

@@ -13,12 +13,13 @@ from turnfold.core.branches import segments
 from turnfold.core.checks import check_owner, not_found
 from turnfold.core.filtering import bounds, check_page_limit, through
 from turnfold.core.fold import branches_from, build_head
-from turnfold.errors import NotFound
+from turnfold.errors import NotFound, StoreCorrupt
 from turnfold.model.event import MAIN, Event
 from turnfold.model.query import ACTIVE_BRANCH, EventPage, EventQuery
 from turnfold.model.run import Run
 from turnfold.model.session import Entry, Head, SessionKey
 from turnfold.model.usage import Usage
+from turnfold.stores.postgres.blocks import FILL_ATTEMPTS_MAX, Missing, fill
 from turnfold.stores.postgres.lookup import SELECT_RANGES, ranges_of
 from turnfold.stores.postgres.values import names, original, original_or_none
 from turnfold.stores.postgres.wire import SET_TENANT, Step, Wire
@@ -107,6 +108,16 @@ def found_of(rows: Sequence[Row], key: SessionKey, owner: str | None, incarnatio
 def read_events(wire: Wire, query: EventQuery) -> EventPage:
     """Read a page of events."""
     check_page_limit(query.limit)
+    for _ in range(FILL_ATTEMPTS_MAX):
+        try:
+            return _read_events(wire, query)
+        except Missing:
+            continue
+    hint = "`turnfold store check` says which; restore the database from a backup"
+    raise StoreCorrupt(f"events of session {query.key.session_id!r} have lost their payload", hint=hint)
+
+
+def _read_events(wire: Wire, query: EventQuery) -> EventPage:
     if query.branch in {None, ACTIVE_BRANCH, MAIN}:
         first_row, rows = wire.read(query.key.tenant, [(_FIND, query.key), _whole_log(query)])
         found = found_of(first_row, query.key, query.owner, query.incarnation)
@@ -127,7 +138,8 @@ def read_events(wire: Wire, query: EventQuery) -> EventPage:
 
 def _page(wire: Wire, query: EventQuery, found: Found, rows: list[Row]) -> EventPage:
     more = len(rows) > query.limit
-    events = events_of([names_restored(row, _NAMES_AT) for row in rows[: query.limit]])
+    restored = [names_restored(row, _NAMES_AT) for row in rows[: query.limit]]
+    events = events_of(fill(wire, query.key, found.gen, restored, with_source=query.with_source))
     through_seq = through(query, found.last_seq, events[-1].seq if events else None, more=more)
     if not found.pruned:
         return EventPage(events, through_seq, found.last_seq, found.incarnation, (), more)

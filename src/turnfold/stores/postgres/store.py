@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from turnfold.core.checks import check_lease_ttl, not_found
-from turnfold.errors import StoreClosed, TurnfoldError
+from turnfold.errors import SchemaOutdated, StoreClosed, TurnfoldError
 from turnfold.limits import COMPACT_SESSIONS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Seal
 from turnfold.model.query import (
-    NOTHING_COMPACTED,
     ChangedSession,
     CheckReport,
     Compacted,
@@ -37,11 +36,14 @@ from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.store import ATOMIC_ALSO, DURABLE, DURABLE_ON_ACK, MULTI_PROCESS, SEARCH_INDEX, Clock
 from turnfold.stores.postgres import indexing, listing, migrating, reads, upkeep
 from turnfold.stores.postgres.checking import check_database, is_durable
+from turnfold.stores.postgres.compacting import Compactor
 from turnfold.stores.postgres.options import parse
 from turnfold.stores.postgres.pool import Pool
+from turnfold.stores.postgres.schema import COMPACT_MIGRATION, MIGRATIONS
 from turnfold.stores.postgres.watch import StoreWatch, Watcher
 from turnfold.stores.postgres.wire import Lost, Refused, Wire, translate
 from turnfold.stores.postgres.writer import UNSTORABLE, Writer, unstorable
+from turnfold.stores.sql.migrations import lacking, outdated
 
 T = TypeVar("T")
 
@@ -73,20 +75,31 @@ class PostgresStore:
         self._clock = clock
         self._key = integrity_key
         self._closed = False
+        self._refusal: SchemaOutdated | None = None
         self._begin()
-        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | self._run(self._open, fresh=True))
+        try:
+            found = self._run(self._open, fresh=True)
+        except BaseException:
+            self._pool.close()
+            raise
+        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | found)
         _stores.add(self)
 
     def _begin(self) -> None:
         self._pool = Pool(self._options)
         self._writer = Writer(self._pool, self.url, self._clock, self._key)
         self._watcher = Watcher(self._options, lambda steps: self._run(lambda wire: wire.ask(steps)))
+        self._compactor = Compactor(self._run, self._now)
+        self._may_compact = False
         self._purging: threading.Thread | None = None
         self._purge_lock = threading.Lock()
         self._buried: list[str] = []
 
     def _open(self, wire: Wire) -> set[str]:
-        migrating.prepare(wire, self.url, self._options.schema, self._options.migrate)
+        try:
+            migrating.prepare(wire, self.url, self._options.schema, self._options.migrate)
+        except SchemaOutdated as error:  # until somebody calls migrate
+            self._refusal = error
         return {DURABLE_ON_ACK} if is_durable(wire) else set()
 
     def after_fork_in_child(self) -> None:
@@ -103,8 +116,7 @@ class PostgresStore:
             repeatable: Doing it twice is as doing it once.
             fresh: Nobody was connected before: a server that is not there is an error at once.
         """
-        if self._closed:
-            raise self._closed_error()
+        self._check()
         try:
             try:
                 with self._pool.lend() as wire:
@@ -122,7 +134,9 @@ class PostgresStore:
     # ---- writing ---------------------------------------------------------------------------------------------------------------------
     def commit(self, commit: Commit) -> Committed:
         """See ``ports.store``."""
-        result = self._writer.commit_many((commit,))[0]
+        if self._refusal is not None:
+            raise self._refusal
+        result = self._writer.commit(commit)
         if isinstance(result, Exception):
             raise result
         if self._watcher.watched:
@@ -133,6 +147,8 @@ class PostgresStore:
         """See ``ports.store``."""
         if not commits:
             return []
+        if self._refusal is not None:
+            raise self._refusal
         results = self._writer.commit_many(commits)
         if self._watcher.watched:
             self._watcher.notify()
@@ -251,8 +267,7 @@ class PostgresStore:
     # ---- the store as a whole --------------------------------------------------------------------------------------------------------
     def watch(self, wake: Callable[[], None]) -> StoreWatch:
         """See ``ports.store``."""
-        if self._closed:
-            raise self._closed_error()
+        self._check()
         try:
             return self._watcher.add(wake)
         except (Refused, Lost) as error:
@@ -263,13 +278,26 @@ class PostgresStore:
         return self._run(lambda wire: check_database(wire, self._options))
 
     def compact(self, *, sessions_max: int = COMPACT_SESSIONS) -> Compacted:
-        """See ``ports.store``; PostgreSQL compresses large payloads by itself and keeps small ones as they are."""
-        self._run(lambda wire: wire.is_idle())
-        return NOTHING_COMPACTED
+        """See ``ports.store``; nothing but this call compacts, of every tenant."""
+        if not self._may_compact:
+            applied = self._run(lambda wire: migrating.applied_numbers(wire, self.url))
+            missing = lacking(MIGRATIONS, applied, COMPACT_MIGRATION)
+            if missing:
+                raise outdated(self.url, missing, post=True)
+            self._may_compact = True
+        return self._compactor.step(sessions_max)
 
     def migrate(self, *, dry_run: bool = False, post: bool = False) -> MigrationReport:
         """See ``ports.store``."""
-        return self._run(lambda wire: migrating.migrate(wire, self.url, self._options.schema, dry_run=dry_run, post=post))
+        refusal, self._refusal = self._refusal, None
+        try:
+            done = self._run(lambda wire: migrating.migrate(wire, self.url, self._options.schema, dry_run=dry_run, post=post))
+        except BaseException:
+            self._refusal = refusal
+            raise
+        if dry_run:
+            self._refusal = refusal
+        return done
 
     def close(self) -> None:
         """See ``ports.store``; what is being written is finished first."""
@@ -286,6 +314,13 @@ class PostgresStore:
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()
+
+    def _check(self) -> None:
+        """Raise StoreClosed or, where the schema lacks migrations, SchemaOutdated."""
+        if self._closed:
+            raise self._closed_error()
+        if self._refusal is not None:
+            raise self._refusal
 
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(f"the store {self.url} is closed", path=self.url)

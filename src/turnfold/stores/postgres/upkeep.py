@@ -25,6 +25,7 @@ _PURGED: Final = (
     "search_row",
     "event",
     "event_source",
+    "block",
     "entry",
     "usage_by_model",
     "run",
@@ -126,20 +127,26 @@ def advance(
         row = opened.row(f"SELECT seq FROM follower_seq WHERE {_OF} AND name = $4", *of, follower)
         if from_seq != (0 if row is None else row[0]):
             return False
-        opened.later(
-            "INSERT INTO follower_seq(tenant, session_id, gen, name, seq) VALUES($1, $2, $3, $4, $5) "
-            "ON CONFLICT (tenant, session_id, gen, name) DO UPDATE SET seq = excluded.seq",
-            *of,
-            follower,
-            to_seq,
-        )
         if follower == "search":
             write_rows(opened, key, live.gen, rows)
-        if to_seq >= live.last_seq:
-            opened.later("DELETE FROM changed WHERE tenant = $1 AND session_id = $2 AND name = $3", *key, follower)
-            if live.clean_seq != live.last_seq:
-                opened.later("UPDATE counter SET clean_seq = last_seq WHERE tenant = $1 AND session_id = $2", *key)
+        move_cursor(opened, key, live, follower, to_seq)
         return True
+
+
+def move_cursor(opened: Transaction, key: SessionKey, live: Live, follower: str, to_seq: int) -> None:
+    """Write a follower's cursor in a locked session; at the end of the log, take the session off its list."""
+    opened.later(
+        "INSERT INTO follower_seq(tenant, session_id, gen, name, seq) VALUES($1, $2, $3, $4, $5) "
+        "ON CONFLICT (tenant, session_id, gen, name) DO UPDATE SET seq = excluded.seq",
+        *key,
+        live.gen,
+        follower,
+        to_seq,
+    )
+    if to_seq >= live.last_seq:
+        opened.later("DELETE FROM changed WHERE tenant = $1 AND session_id = $2 AND name = $3", *key, follower)
+        if live.clean_seq != live.last_seq:
+            opened.later("UPDATE counter SET clean_seq = last_seq WHERE tenant = $1 AND session_id = $2", *key)
 
 
 def read_seals(wire: Wire, key: SessionKey) -> list[Seal] | None:

@@ -102,7 +102,7 @@ def translate(where: str, error: Refused | Lost) -> TurnfoldError:
 class Wire:
     """A connection in use by one thread at a time."""
 
-    __slots__ = ("_both_ways", "_deadline_s", "_path", "_poll", "_prepared", "_together", "born_pid", "connection", "pg")
+    __slots__ = ("_both_ways", "_deadline_s", "_path", "_poll", "_prepared", "_renamed", "_together", "born_pid", "connection", "pg")
 
     def __init__(self, options: Options, server: str | None = None) -> None:
         """Connect.
@@ -128,6 +128,7 @@ class Wire:
             raise Lost(_line(str(error)), sent=False) from error
         self.pg = self.connection.pgconn
         self._prepared: dict[str, bytes] | None = None if bouncer else {}
+        self._renamed = 0
         self._path = name(options.schema) if bouncer else None
         self._deadline_s = options.statement_timeout_s + POSTGRES_ANSWER_S
         self._poll = select.poll()
@@ -190,16 +191,18 @@ class Wire:
             if not self._together:
                 pg.enter_pipeline_mode()
                 self._together = True
-            if self._path is not None:
-                pg.send_query_params(_SET_PATH.encode(), (self._path,), param_formats=(0,), result_format=BINARY_FORMAT)
-                skip.append(True)
+            path_set = self._path is None
             for sql, values, formats in calls:
+                if not path_set and not sql.startswith("BEGIN"):  # behind BEGIN: an isolation level comes before everything else
+                    pg.send_query_params(_SET_PATH.encode(), (self._path,), param_formats=(0,), result_format=BINARY_FORMAT)
+                    skip.append(True)
+                    path_set = True
                 if self._prepared is None:
                     pg.send_query_params(sql.encode(), values, param_formats=formats, result_format=BINARY_FORMAT)
                 else:
                     key = self._prepared.get(sql)
                     if key is None:
-                        key = b"t%d" % len(self._prepared)
+                        key = b"t%d_%d" % (self._renamed, len(self._prepared))
                         pg.send_prepare(key, sql.encode())
                         self._prepared[sql] = key
                         skip.append(True)
@@ -229,7 +232,7 @@ class Wire:
                 self._together = False
             key = prepared.get(sql)
             if key is None:
-                key = b"t%d" % len(prepared)
+                key = b"t%d_%d" % (self._renamed, len(prepared))
                 pg.send_prepare(key, sql.encode())
                 self._one(self._answer())
                 prepared[sql] = key
@@ -271,7 +274,9 @@ class Wire:
         assert self._prepared is not None
         self.pg.exit_pipeline_mode()
         self._together = False
-        self.pg.exec_(b"DEALLOCATE ALL")
+        self._renamed += 1  # in a transaction that failed, nothing can be forgotten: those names go with the connection
+        if self.is_idle():
+            self.pg.exec_(b"DEALLOCATE ALL")
 
     def _one(self, result: PGresult) -> PGresult:
         if result.status == pq.ExecStatus.FATAL_ERROR:

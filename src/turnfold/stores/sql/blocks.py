@@ -23,6 +23,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from turnfold.errors import StoreCorrupt
+from turnfold.limits import BLOCK_BYTES, BLOCK_EVENTS_MAX, BLOCK_RATIO_MAX
+from turnfold.stores.sql.rows import EventRow
 
 _ZLIB_FORM: Final = b"\x01"
 _LEVEL: Final = 6
@@ -39,6 +41,50 @@ class Bulky(NamedTuple):
     usage: bytes | None
     message_id: str | None
     parent_id: str | None
+
+    def into(self, row: EventRow, *, with_source: bool) -> EventRow:
+        """Return a row of an event's columns and its source with these fields."""
+        (seq, id_, type_, _, at, recorded, branch, run, _, _, vis, messages, turns, tokens, _, extra, _, salt, digest, _) = row
+        return (
+            seq,
+            id_,
+            type_,
+            self.data,
+            at,
+            recorded,
+            branch,
+            run,
+            self.message_id,
+            self.parent_id,
+            vis,
+            messages,
+            turns,
+            tokens,
+            self.usage,
+            extra,
+            self.meta,
+            salt,
+            digest,
+            self.source if with_source else None,
+        )
+
+
+class Cold(NamedTuple):
+    """How far a session is cold; ``idle`` where that is all of it, so that a last block may be small."""
+
+    through_seq: int
+    idle: bool
+
+
+class Run(NamedTuple):
+    """Consecutive events, read and compressed; ``body`` is empty where that is not worth it, or there are none."""
+
+    after_seq: int
+    first_seq: int
+    last_seq: int
+    event_count: int
+    size_bytes: int
+    body: bytes
 
 
 _FIELDS: Final = len(Bulky._fields)
@@ -138,3 +184,26 @@ class Block:
         """Return how many events are left without those of some seqs, and the body that holds them."""
         left = [(seq, item) for seq in self.seqs if not first_seq <= seq <= last_seq and (item := self.get(seq)) is not None]
         return len(left), pack(self.first_seq, left)
+
+
+def gather(rows: Iterable[tuple[int, Bulky]], cold: Cold, after_seq: int) -> Run | None:
+    """Compress the next events of a session; None where there are none, or too few yet for a block.
+
+    Args:
+        rows: Seq and fields of the events behind ``after_seq`` that are cold, ascending, at most ``BLOCK_EVENTS_MAX``.
+        cold: How far the session is cold.
+        after_seq: Where the compactor's cursor is.
+    """
+    items: list[tuple[int, Bulky]] = []
+    size = 0
+    for seq, item in rows:
+        items.append((seq, item))
+        size += size_of(item)
+        if size >= BLOCK_BYTES or len(items) == BLOCK_EVENTS_MAX:
+            break
+    if size < BLOCK_BYTES and len(items) < BLOCK_EVENTS_MAX and not (items and cold.idle):
+        return Run(after_seq, 0, cold.through_seq, 0, 0, NO_BYTES) if cold.idle else None
+    first_seq = items[0][0]
+    body = pack(first_seq, items)
+    worth = len(body) <= size * BLOCK_RATIO_MAX
+    return Run(after_seq, first_seq, items[-1][0], len(items), size, body if worth else NO_BYTES)

@@ -7,7 +7,7 @@ import threading
 from typing import Final
 
 from turnfold.limits import BLOCK_BYTES, BLOCKS_CACHED_MAX
-from turnfold.stores.sql.blocks import Block, Bulky
+from turnfold.stores.sql.blocks import Block
 from turnfold.stores.sql.rows import EventRow
 
 SEQ_MASK: Final = (1 << 32) - 1
@@ -72,34 +72,7 @@ def fill(cursor: sqlite3.Cursor, sn: int, rows: list[EventRow], cache: BlockCach
             block = read_block(cursor, (sn << 32) + seq, cache)
             item = None if block is None else block.get(seq)
         if item is not None:
-            rows[index] = _filled(row, item, with_source=with_source)
-
-
-def _filled(row: EventRow, item: Bulky, *, with_source: bool) -> EventRow:
-    data, source, meta, usage, message_id, parent_id = item
-    (seq, id_, type_, _, at, recorded, branch, run, _, _, vis, messages, turns, tokens, _, extra, _, salt, digest, _) = row
-    return (
-        seq,
-        id_,
-        type_,
-        data,
-        at,
-        recorded,
-        branch,
-        run,
-        message_id,
-        parent_id,
-        vis,
-        messages,
-        turns,
-        tokens,
-        usage,
-        extra,
-        meta,
-        salt,
-        digest,
-        source if with_source else None,
-    )
+            rows[index] = item.into(row, with_source=with_source)
 
 
 def take_out(cursor: sqlite3.Cursor, sn: int, seq: int) -> None:

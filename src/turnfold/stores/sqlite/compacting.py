@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from turnfold.core.cold import cold_through, is_idle
-from turnfold.limits import BLOCK_BYTES, BLOCK_EVENTS_MAX, BLOCK_RATIO_MAX
+from turnfold.limits import BLOCK_EVENTS_MAX, BLOCK_RATIO_MAX
 from turnfold.model.session import SessionKey
-from turnfold.stores.sql.blocks import Bulky, pack, size_of
+from turnfold.stores.sql.blocks import Bulky, Cold, Run, gather
 from turnfold.stores.sqlite.rows import INSERT_EVENT
 
 COMPACT: Final = "compact"
@@ -56,17 +56,6 @@ class Candidate(NamedTuple):
     idle: bool
 
 
-class Run(NamedTuple):
-    """Consecutive events, read and compressed; ``body`` is empty where that is not worth it."""
-
-    after_seq: int
-    first_seq: int
-    last_seq: int
-    event_count: int
-    size_bytes: int
-    body: bytes
-
-
 def candidates(cursor: sqlite3.Cursor, after_sn: int, limit: int, now_us: int) -> list[Candidate]:
     """Return the next sessions on the list, with how far each is cold."""
     found: list[Candidate] = []
@@ -82,20 +71,7 @@ def candidates(cursor: sqlite3.Cursor, after_sn: int, limit: int, now_us: int) -
 def read_run(cursor: sqlite3.Cursor, item: Candidate, after_seq: int) -> Run | None:
     """Read and compress the next events of a session; None where there are none, or too few yet for a block."""
     base = item.sn << 32
-    first, items, size = 0, list[tuple[int, Bulky]](), 0
-    for seq, bulky in _rows(cursor, base + after_seq, base + item.cold_seq):
-        first = first or seq
-        items.append((seq, bulky))
-        size += size_of(bulky)
-        if size >= BLOCK_BYTES:
-            break
-    else:
-        if len(items) < BLOCK_EVENTS_MAX and not (items and item.idle):
-            return Run(after_seq, 0, item.cold_seq, 0, 0, b"") if item.idle else None
-    body = pack(first, items)
-    worth = len(body) <= size * BLOCK_RATIO_MAX
-    last = items[-1][0]
-    return Run(after_seq, first, last, len(items), size, body if worth else b"")
+    return gather(_rows(cursor, base + after_seq, base + item.cold_seq), Cold(item.cold_seq, item.idle), after_seq)
 
 
 def _rows(cursor: sqlite3.Cursor, after_pos: int, last_pos: int) -> Iterator[tuple[int, Bulky]]:

@@ -16,8 +16,9 @@ from turnfold.limits import COMPACT_STEP_S
 from turnfold.model.query import NOTHING_COMPACTED, Compacted
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Clock
+from turnfold.stores.sql.blocks import Run
 from turnfold.stores.sqlite import compacting
-from turnfold.stores.sqlite.compacting import Candidate, Run
+from turnfold.stores.sqlite.compacting import Candidate
 
 T = TypeVar("T")
 LOOKED_AT_MAX: Final = 200
