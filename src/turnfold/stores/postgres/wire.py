@@ -191,10 +191,12 @@ class Wire:
             if not self._together:
                 pg.enter_pipeline_mode()
                 self._together = True
-            if self._path is not None:
-                pg.send_query_params(_SET_PATH.encode(), (self._path,), param_formats=(0,), result_format=BINARY_FORMAT)
-                skip.append(True)
+            path_set = self._path is None
             for sql, values, formats in calls:
+                if not path_set and not sql.startswith("BEGIN"):  # behind BEGIN: an isolation level comes before everything else
+                    pg.send_query_params(_SET_PATH.encode(), (self._path,), param_formats=(0,), result_format=BINARY_FORMAT)
+                    skip.append(True)
+                    path_set = True
                 if self._prepared is None:
                     pg.send_query_params(sql.encode(), values, param_formats=formats, result_format=BINARY_FORMAT)
                 else:

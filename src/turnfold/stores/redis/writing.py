@@ -16,7 +16,6 @@ import msgspec
 
 from turnfold.codec.seal import same_content
 from turnfold.core.checks import check_commit, check_ids, check_limits, check_scope, check_verbatim, creation_of, repeated
-from turnfold.core.search import index_rows
 from turnfold.errors import LimitExceeded, StoreUnavailable
 from turnfold.ids import check_session_id, new_id
 from turnfold.limits import REDIS_ATTEMPTS_MAX
@@ -34,7 +33,7 @@ from turnfold.stores.redis.deciding import (
     draft_restored,
     first_head,
 )
-from turnfold.stores.redis.index import SEARCH, decode_index_row, encode_index_row, term_fields
+from turnfold.stores.redis.index import SEARCH, decode_index_row, derived_rows, encode_index_row, term_fields
 from turnfold.stores.redis.keys import A, C, E, G, H, I, Names, P, R, T, X, Y, place_of_kind
 from turnfold.stores.redis.links import Links
 from turnfold.stores.redis.rows import HeadRow, decode_head, entry_field, events_of
@@ -317,7 +316,7 @@ class Writer:
         events = [*facts.erased_events.values()]
         for pruned, log in zip(commit.prune, logs, strict=True):
             events += events_of(b"".join(log), pruned.first_seq)
-        rows = {row.seq: encode_index_row(row) for row in index_rows(events)}  # what they are unless the follower said otherwise
+        rows = {seq: encode_index_row(row) for seq, row in derived_rows(events).items()}  # unless the follower said otherwise
         found = (raw for chunk in lists for raw in chunk)
         rows.update((seq, raw) for seq, raw in zip(seqs, found, strict=True) if raw is not None)
         fields = list(term_fields(decode_index_row(raw) for raw in rows.values()))
