@@ -17,6 +17,7 @@ from turnfold.errors import AlreadyExists, NotFound
 from turnfold.model import event_types as t
 from turnfold.model.commit import NO_CHANGE, Guard, HeadChange, StatusChange
 from turnfold.model.event import MAIN, Event
+from turnfold.model.message import check_open
 from turnfold.model.session import BRANCH_KEYED, Branch, Checkpoint, Entry, Head, SessionInfo
 from turnfold.model.usage import NO_USAGE, Usage
 
@@ -36,7 +37,11 @@ def payload_of(event: Event) -> Any:
     decoder = _decoders.get(event.type)
     if decoder is None:
         decoder = _decoders[event.type] = msgspec.json.Decoder(payload)
-    return decoder.decode(event.data_raw)
+    try:
+        return decoder.decode(event.data_raw)
+    except msgspec.ValidationError:
+        check_open(event.data_raw)
+        raise
 
 
 def change_of(events: Sequence[Event]) -> HeadChange:
