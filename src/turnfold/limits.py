@@ -168,8 +168,8 @@ COMPACT_QUIET_S: Final = 60.0
 """A session that was written in that time is not compacted at all."""
 COMPACT_TAIL_EVENTS: Final = 1_024
 """The last events of a session that is not idle stay as they are; of those before, what seals cover is cold."""
-COMPACT_EVERY_S: Final = 60.0
-"""How long the background waits between two looks for what is cold."""
+COMPACT_EVERY_S: Final = 600.0
+"""How long the background waits between two looks for what is cold; before the first one, ``COMPACT_QUIET_S``."""
 COMPACT_STEP_S: Final = 0.2
 """How long one step of ``compact`` goes on with its sessions."""
 BLOCK_BYTES: Final = 64 * KIB
