@@ -82,7 +82,10 @@ def test_scenario_9_restoring_loses_nothing(session: tf.Session) -> None:
     assert (safety.kind, safety.branch, safety.parent) == ("safety", "main", "early")
     assert texts(session.fork("again", at=safety)) == ["p1", "p2", "p3"]
     moved = session.events(types=["branch.created", "branch.switched"], limit=2).items
-    assert [(event.type, event.data["name"]) for event in moved] == [("branch.created", back_name(session)), ("branch.switched", back_name(session))]
+    assert [(event.type, event.data["name"]) for event in moved] == [
+        ("branch.created", back_name(session)),
+        ("branch.switched", back_name(session)),
+    ]
     assert moved[0].data["reason"] == "restore"
 
 
