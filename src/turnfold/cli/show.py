@@ -13,7 +13,7 @@ from turnfold.cli.sessions import title_of
 from turnfold.cli.words import count, moment, short_number
 
 if TYPE_CHECKING:
-    from turnfold import Session
+    from turnfold import Diff, Session
 
 
 @command("show")
@@ -78,7 +78,8 @@ def _heading(out: Out, handle: Session, branch: str | None) -> None:
 def diff(app: App, session: str, first: str, second: str, *, full: bool, as_json: bool) -> None:
     """Compare two branches of a session.
 
-    B1 and B2 are branch names. What both share is only counted; what one has alone is printed.
+    B1 and B2 are branch names. What both share is only counted; what one has alone is printed, with the values of the state that differ and
+    what each side has used since they part.
     """
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
@@ -86,7 +87,10 @@ def diff(app: App, session: str, first: str, second: str, *, full: bool, as_json
         sides = ((first, found.ours), (second, found.theirs))
         if as_json:
             branches = {name: [message.to_dict() for message in messages] for name, messages in sides}
-            out.json({"session_id": handle.id, "base_seq": found.base_seq, "branches": branches})
+            rows = [{"ours": row.ours and row.ours.seq, "theirs": row.theirs and row.theirs.seq, "same": row.same} for row in found.rows]
+            usage = {name: used.to_dict() for name, used in zip((first, second), found.usage, strict=True)}
+            facts = {"session_id": handle.id, "base_seq": found.base_seq, "branches": branches}
+            out.json(facts | {"rows": rows, "state": found.state, "usage": usage})
             return
         out.line(f"the same up to #{found.base_seq}" if found.base_seq else "nothing in common", "dim")
         for name, messages in sides:
@@ -95,3 +99,24 @@ def diff(app: App, session: str, first: str, second: str, *, full: bool, as_json
             out.line()
             for message in messages:
                 print_message(out, message, full=full)
+        _state_and_usage(out, found, (first, second))
+
+
+def _state_and_usage(out: Out, found: Diff, names: tuple[str, str]) -> None:
+    from msgspec.json import encode
+
+    same = sum(row.same for row in found.rows)
+    if same:
+        out.line()
+        out.line(f"of these {count(same, 'message')} say the same on both sides", "dim")
+    if found.state:
+        out.line()
+        out.line("state", "bold")
+    for one in found.state:
+        sides = zip(names, ("ours", "theirs"), strict=True)
+        values = [f"{name} {'(none)' if side in one['missing'] else encode(one[side]).decode()}" for name, side in sides]
+        out.line(f"  {one['key']}: {', '.join(values)}")
+    if any(found.usage):
+        out.line()
+        tokens = (f"{name} {short_number(used.total_tokens) or 0} tokens" for name, used in zip(names, found.usage, strict=True))
+        out.line(f"used since: {', '.join(tokens)}", "dim")

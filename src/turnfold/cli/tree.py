@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from turnfold.cli.app import App, command, json_option, session_argument
+from turnfold.cli.branches import branch_dict, is_active, mark_dict
 from turnfold.cli.out import Out
 from turnfold.cli.resolve import short_ids
 from turnfold.cli.safe import safe_line
@@ -41,7 +42,7 @@ def tree(app: App, session: str, *, as_json: bool) -> None:
     """Draw a session's branches, checkpoints and children."""
     out = app.out(as_json=as_json)
     with app.session(session) as (client, handle):
-        info, branches, marks = handle.info(), handle.branches(), handle.checkpoints()
+        info, branches, marks = handle.info(), handle.branches(abandoned=True), handle.checkpoints()
         children = children_of(client, info.id)
         if as_json:
             out.json(_dict(info, branches, marks, children))
@@ -78,8 +79,10 @@ def draw(
 
 def _branch(name: str, info: SessionInfo, branches: Sequence[Branch], marks: Sequence[Checkpoint]) -> Node:
     own = next((one for one in branches if one.name == name), Branch(name))
-    active = "  (active)" if name == info.active_branch else ""
-    node = Node(f"{name}{f'  from #{own.fork_seq}' if own.parent else ''}{active}", "bold green" if active else "cyan")
+    active = "  (active)" if is_active(own, info) else ""
+    state = active or ("  (abandoned)" if own.abandoned else "")
+    style = "bold green" if active else "dim" if own.abandoned else "cyan"
+    node = Node(f"{name}{f'  from #{own.fork_seq}' if own.parent else ''}{state}", style)
     below: list[tuple[int, Node]] = [(one.seq, Node(f"⚑ {one.name}  #{one.seq}", "yellow")) for one in marks if one.branch == name]
     below += [(one.fork_seq, _branch(one.name, info, branches, marks)) for one in branches if one.parent == name and one.name != name]
     node.below = [one for _, one in sorted(below, key=lambda item: item[0])]
@@ -105,9 +108,7 @@ def _print(out: Out, root: Node) -> None:
 def _dict(info: SessionInfo, branches: Sequence[Branch], marks: Sequence[Checkpoint], children: Sequence[SessionInfo]) -> dict[str, Any]:
     return {
         "session": info.to_dict(),
-        "branches": [
-            {"name": b.name, "parent": b.parent, "fork_seq": b.fork_seq, "active": b.name == info.active_branch} for b in branches
-        ],
-        "checkpoints": [{"name": m.name, "branch": m.branch, "seq": m.seq} for m in marks],
+        "branches": [branch_dict(one, info) for one in branches],
+        "checkpoints": [mark_dict(mark) for mark in marks],
         "children": [child.to_dict() for child in children],
     }
