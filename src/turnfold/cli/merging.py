@@ -48,8 +48,8 @@ def merge(
 ) -> None:
     """Bring what one branch has to another.
 
-    Copies of what B has, and the other has not got yet, go to its end in one step; B stays as it is. Merging again brings only what is new. Where both changed a key of the state to
-    different values, nothing is written before you choose.
+    Copies of what B has, and the other has not got yet, go to its end in one step; B stays as it is. Merging again brings only what is new.
+    Where both changed a key of the state to different values, nothing is written before you choose.
     """
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
