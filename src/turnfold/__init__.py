@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from turnfold.copying import backup as backup
     from turnfold.copying import copy as copy
     from turnfold.copying import copy_async as copy_async
+    from turnfold.core.branches import Place as Place
     from turnfold.core.fold import payload_of as payload_of
     from turnfold.core.merging import Append as Append
     from turnfold.core.merging import MergePlan as MergePlan
+    from turnfold.core.merging import MergeSide as MergeSide
     from turnfold.core.merging import MergeSides as MergeSides
     from turnfold.core.merging import MergeStrategy as MergeStrategy
     from turnfold.core.merging import Selective as Selective
@@ -112,7 +114,7 @@ _ERRORS = (
 )
 _HOMES = {
     "turnfold.model.answers": "Appended Diff DiffRow Merged",
-    "turnfold.core.merging": "Append MergePlan MergeSides MergeStrategy Selective StateMerge merge_state",
+    "turnfold.core.merging": "Append MergePlan MergeSide MergeSides MergeStrategy Selective StateMerge merge_state",
     "turnfold.engine.verify": "Verified",
     "turnfold.engine.resuming": "Resumption",
     "turnfold.engine.searching": "SearchHit",
@@ -125,6 +127,7 @@ _HOMES = {
     "turnfold.client_async": "AsyncClient",
     "turnfold.connecting": "connect connect_async new_keyring open_keyring",
     "turnfold.copying": "backup copy copy_async",
+    "turnfold.core.branches": "Place",
     "turnfold.core.fold": "payload_of",
     "turnfold.core.upcasting": "upcaster",
     "turnfold.core.window": "Window",

@@ -129,6 +129,13 @@ class LifeMachine(RuleBasedStateMachine):
             again = self.both((client + 1) % CLIENTS, lambda session: session.merge(source, into=done.into))
             assert again.merged_seq is None, "merging twice adds nothing"
 
+    @rule(client=clients, data=st.data(), key=st.sampled_from(["k", "l"]), state=st.sampled_from(CHOICES))
+    def disagree_and_merge(self, client: int, data: st.DataObject, key: str, state: Any) -> None:
+        source, target = self.branch(data), self.branch(data)
+        for branch, value in ((source, 4), (target, 5)):
+            self.both(client, lambda session, value=value: session.state.set({key: value}), branch)  # type: ignore[misc]
+        self.both(client, lambda session: session.merge(source, into=target, state=state))
+
     @rule(client=clients, data=st.data(), state=st.sampled_from(CHOICES))
     def merge_some(self, client: int, data: st.DataObject, state: Any) -> None:
         source = self.branch(data)
@@ -150,7 +157,7 @@ class LifeMachine(RuleBasedStateMachine):
             for side in (self.memory, self.subject):
                 side[client].delete("s")
             self.begin(client)
-        elif end in {"suspend", "resume"} or (end == "close" and not really):
+        elif end == "resume" or not really:
             self.both(client, lambda session: getattr(session, end)())
 
     def begin(self, client: int) -> None:

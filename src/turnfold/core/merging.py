@@ -41,7 +41,7 @@ _SHOWN = frozenset({MESSAGE, "context"})
 _LEFT_OUT = KNOWN_TYPES - _SHOWN - {"pin"}
 
 
-class Side(msgspec.Struct, frozen=True, kw_only=True):
+class MergeSide(msgspec.Struct, frozen=True, kw_only=True):
     """One branch of a merge, as a strategy sees it.
 
     Attributes:
@@ -65,8 +65,8 @@ class MergeSides(msgspec.Struct, frozen=True, kw_only=True):
         base_state: The state that both began from.
     """
 
-    source: Side
-    target: Side
+    source: MergeSide
+    target: MergeSide
     base_seq: int
     base_state: Mapping[str, Any] = {}
 

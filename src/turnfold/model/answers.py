@@ -26,15 +26,10 @@ class DiffRow(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """What two branches have after the place where they part.
+    """What two branches have after ``base_seq``, the last seq that both share.
 
-    Attributes:
-        base_seq: The last common seq.
-        ours: Messages of the first branch after it.
-        theirs: Messages of the second branch after it.
-        rows: The two aligned.
-        state: Keys with different values now: ``key``, ``base``, ``ours``, ``theirs``, and which of these are ``missing``.
-        usage: What each side has used after the base.
+    ``ours`` and ``theirs`` are the messages of the first and of the second branch, and ``rows`` the two aligned. ``state`` has the keys with
+    different values now: ``key``, ``base``, ``ours``, ``theirs``, and which of these are ``missing``. ``usage`` is what each side has used.
     """
 
     base_seq: int
@@ -46,19 +41,12 @@ class Diff(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What a merge did, or would do.
+    """What a merge of ``source`` ``into`` another branch did, or would do; both share what is up to ``base_seq``.
 
-    Attributes:
-        source: The branch that was merged.
-        into: The branch that it was merged into.
-        base_seq: The last seq that both share.
-        merged_seq: Of the ``branch.merged`` event; None where nothing was written.
-        brought: Seqs of the originals whose copies came.
-        held: Seqs of calls at the source's end that wait for their results; a later merge brings both.
-        left: Seqs of results that answer a call which the target has answered itself.
-        state: Keys set in the target, with their values.
-        removed: Keys removed from it.
-        choices: What was chosen for keys that both sides had changed.
+    ``merged_seq`` is the ``branch.merged`` event's, None where nothing was written. ``brought`` are the seqs of the originals whose copies
+    came; ``held`` those of calls at the source's end that wait for their results, and come with them by a later merge; ``left`` those of
+    results that answer a call which the target has answered itself. ``state`` has the keys that were set in the target, ``removed`` those
+    that were removed, ``choices`` what was chosen for keys that both sides had changed.
     """
 
     source: str

@@ -115,8 +115,8 @@ class Merging(Branching):
         new = merging.fresh(self._span(theirs, base.seq, last), branches, ours, merging.brought_by(into))
         there = merging.shown_of(self._span(ours, base.seq, last))
         sides = merging.MergeSides(
-            source=merging.Side(branch=labels.get(theirs, theirs), events=new, state=states[2]),
-            target=merging.Side(branch=labels.get(ours, ours), events=tuple(there), state=states[1]),
+            source=merging.MergeSide(branch=labels.get(theirs, theirs), events=new, state=states[2]),
+            target=merging.MergeSide(branch=labels.get(ours, ours), events=tuple(there), state=states[1]),
             base_seq=base.seq,
             base_state=states[0],
         )
