@@ -22,6 +22,9 @@ class Contestant:
     IMPORT: ClassVar[str] = ""
     """What a user runs to get to an open store; ``{path}`` is a fresh folder."""
 
+    SERVER: ClassVar[str] = ""
+    """Kind of server that it needs (``servers``), if any."""
+
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
         self.durable = durable
@@ -97,6 +100,6 @@ def everyone() -> dict[str, type[Contestant]]:
     """Return all contestants by name; their libraries are not imported yet."""
     from importlib import import_module
 
-    for name in ("floors", "groupfloors", "ours", "redis_contestants", "peers"):
+    for name in ("floors", "groupfloors", "ours", "postgresql", "redis_contestants", "peers"):
         import_module(f"benchmarks.{name}")
     return REGISTRY

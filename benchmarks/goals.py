@@ -14,7 +14,7 @@ _SQLITE, _ASYNC, _FILES, _MEMORY = "turnfold-sqlite", "turnfold-sqlite-async", "
 
 def checks() -> list[Check]:
     """Return all checks in the order of the goals."""
-    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_sealed()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_postgresql(), *_sealed()]
 
 
 def _sealed() -> list[Check]:
@@ -278,6 +278,43 @@ def _rest() -> list[Check]:
             port,
             {"metric": "us", "unit": "µs", "limit": 5.0, "floor": "raw-dict", "peers": ("eventsourcing-memory",)},
             {"metric": "at_100000_us", "unit": "µs", "limit": 5.0, "text": "the 100,000th memory commit at the port"},
+        ),
+    ]
+
+
+def _postgresql() -> list[Check]:
+    sync = {"ours": "turnfold-postgresql", "floor": "raw-postgresql"}
+    tasks = {"ours": "turnfold-postgresql-async", "floor": "raw-postgresql-async"}
+    soft: dict[str, Any] = {"measure": "postgresql-soft", "metric": "us", "unit": "µs"}
+    ratio: dict[str, Any] = {"kind": "ratio"}
+    rate: dict[str, Any] = {"metric": "per_s", "unit": "/s", "higher": True}
+    follow = {"measure": "postgresql-follow", "unit": "ms", "ours": "turnfold-postgresql", "floor": "raw-postgresql-notify"}
+    return [
+        *_each(
+            "G12",
+            "PostgreSQL: append, software",
+            soft,
+            sync | {"limit": 90.0, "then": 58.0},
+            sync | ratio | {"limit": 1.5, "text": "PostgreSQL: append, software, over the floor"},
+            tasks | {"limit": 170.0, "then": 111.0, "text": "PostgreSQL: async append, software"},
+            tasks | ratio | {"limit": 1.5, "text": "PostgreSQL: async append, software, over the floor"},
+            sync | ratio | {"measure": "postgresql-disk", "limit": 1.25, "text": "PostgreSQL: append, on disk"},
+        ),
+        *_each(
+            "G12",
+            "PostgreSQL: 16 threads on one session",
+            rate | sync,
+            {"measure": "postgresql-one", "limit": 3_000.0, "then": 4_143.0},
+            {"measure": "postgresql-one", "metric": "lost", "unit": "lost", "higher": False, "limit": 0.0}
+            | {"text": "PostgreSQL: 16 threads on one session: lost"},
+            {"measure": "postgresql-many", "limit": 7_000.0, "then": 14_779.0, "text": "PostgreSQL: 16 threads on 16 sessions"},
+        ),
+        *_each(
+            "G16",
+            "PostgreSQL: follow from another process, p50",
+            follow,
+            {"metric": "ms", "limit": 0.5, "then": 0.16},
+            {"metric": "p99_ms", "limit": 1.5, "then": 0.41, "text": "PostgreSQL: follow from another process, p99"},
         ),
     ]
 

@@ -62,7 +62,7 @@ def _transcripts() -> str:
 
 def measures() -> list[Measure]:
     """Return all measures."""
-    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis()]
+    return [*_appends(), *_reads(), *_many(), *_rest(), *_redis(), *_postgresql()]
 
 
 def _appends() -> list[Measure]:
@@ -181,6 +181,31 @@ def _rest() -> list[Measure]:
             contestants=("turnfold-memory", "raw-dict", "eventsourcing-memory"),
             arguments={"count": 100_000},
             quick={"count": 5_000},
+        ),
+    ]
+
+
+def _postgresql() -> list[Measure]:
+    who = ("turnfold-postgresql", "raw-postgresql", "turnfold-postgresql-async", "raw-postgresql-async")
+    threads, less = who[:2], {"each": 50}
+    return [
+        Measure(
+            key="postgresql-disk",
+            workload="append",
+            contestants=who,
+            arguments={"count": 600, "cap_s": 4},
+            quick={"count": 200, "cap_s": 2},
+        ),
+        Measure(key="postgresql-soft", workload="append", where="memory", contestants=who, arguments={"count": 2_000, "cap_s": 4}),
+        Measure(key="postgresql-many", workload="together", contestants=threads, arguments={"one": False}, quick=less),
+        Measure(key="postgresql-one", workload="together", contestants=threads, arguments={"one": True}, quick=less),
+        Measure(
+            key="postgresql-follow",
+            workload="",
+            kind="follow",
+            contestants=("turnfold-postgresql", "raw-postgresql-notify"),
+            arguments={"count": 200},
+            quick={"count": 50},
         ),
     ]
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from benchmarks.child import MARK
 from benchmarks.contestant import everyone
 from benchmarks.plan import Measure
 from benchmarks.redis_contestants import URL_FILE
+from benchmarks.servers import Servers
 from benchmarks.timing import Result
 from turnfold.testing.servers.base import Server
 from turnfold.testing.servers.redis import RedisServer, executable
@@ -53,12 +54,14 @@ class Runner:
         self.repeats, self.quick, self.realtime, self.say = repeats, quick, realtime, say
         self.disk = Path(tempfile.mkdtemp(prefix="turnfold-bench-", dir=disk))
         self.memory = Path(tempfile.mkdtemp(prefix="turnfold-bench-", dir=_MEMORY if _MEMORY.is_dir() else disk))
+        self._places = Servers(self.disk, self.memory)
         self._seeds: dict[str, Path] = {}
         self._servers: list[Server] = []
         self._count = 0
 
     def close(self) -> None:
         """Remove everything."""
+        self._places.close()
         for server in self._servers:
             server.kill()
         for folder in (self.disk, self.memory):
@@ -146,9 +149,10 @@ class Runner:
     def start(self, name: str, workload: str, folder: Path, arguments: dict[str, Any], *, durable: bool = True) -> subprocess.Popen[str]:
         """Start a child."""
         task = {"contestant": name, "workload": workload, "folder": str(folder), "durable": durable, "arguments": arguments}
-        return self._spawn([sys.executable, "-m", "benchmarks.child", json.dumps(task)])
+        server = self._places.environment(everyone()[name].SERVER, folder)
+        return self._spawn([sys.executable, "-m", "benchmarks.child", json.dumps(task)], server)
 
-    def _spawn(self, command: list[str]) -> subprocess.Popen[str]:
+    def _spawn(self, command: list[str], further: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         if self.realtime:
             command = ["chrt", "-r", "1", *command]
         path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -160,7 +164,7 @@ class Runner:
             "HOME": str(self.memory),
             "PYTHONHASHSEED": "0",
             "OPENAI_API_KEY": "none",
-        }
+        } | dict(further or {})
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
 
     def child(self, name: str, workload: str, folder: Path, arguments: dict[str, Any], *, durable: bool = True) -> Result:

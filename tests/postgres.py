@@ -68,6 +68,22 @@ def fresh_database(what: str) -> Iterator[str]:
         execute(server, f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
 
+def application_role(database: str, schema: str = "turnfold") -> Iterator[str]:
+    """Make the schema, and a role that is neither its owner nor a superuser; give the URL with that role, and drop it with the database."""
+    from turnfold.stores.postgres import PostgresStore
+
+    role = f"turnfold_app_{SUFFIX}_{uuid.uuid4().hex[:6]}"
+    server = need_server()
+    PostgresStore(f"{database}?schema={schema}").close()
+    execute(server, f"CREATE ROLE {role} LOGIN")
+    try:
+        execute(database, f"SET search_path = {schema}; SELECT grant_to('{role}')")
+        yield with_database(f"{database}?schema={schema}", urlsplit(database).path[1:], user=role)
+    finally:
+        execute(database, f"DROP OWNED BY {role}")
+        execute(server, f"DROP ROLE {role}")
+
+
 TABLES = (
     "session, counter, event, event_source, block, entry, usage_by_model, run, part, range_tombstone, pruned_id, seal, follower, follower_seq, "
     "changed, purge, search_row"

@@ -146,6 +146,8 @@ FOLLOW_FILES_STEP_S: Final = 0.5
 """How long following files stays in one call: so long at most it takes to end."""
 CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
+PLAN_ATTEMPTS_MAX: Final = 100
+"""How often a change that was planned on a read of the session (a merge, a checkpoint) is planned anew because the session moved on meanwhile."""
 LOCK_WAIT_S_MAX: Final = 30.0
 """How long a writer waits for another process before it says who holds the lock."""
 
@@ -166,8 +168,8 @@ COMPACT_QUIET_S: Final = 60.0
 """A session that was written in that time is not compacted at all."""
 COMPACT_TAIL_EVENTS: Final = 1_024
 """The last events of a session that is not idle stay as they are; of those before, what seals cover is cold."""
-COMPACT_EVERY_S: Final = 60.0
-"""How long the background waits between two looks for what is cold."""
+COMPACT_EVERY_S: Final = 600.0
+"""How long the background waits between two looks for what is cold; before the first one, ``COMPACT_QUIET_S``."""
 COMPACT_STEP_S: Final = 0.2
 """How long one step of ``compact`` goes on with its sessions."""
 BLOCK_BYTES: Final = 64 * KIB
@@ -206,7 +208,7 @@ IMPORT_RETRIES_MAX: Final = 32
 
 # ---- PostgreSQL store --------------------------------------------------------------------------------------------------------------------
 POSTGRES_CONNECTIONS_MAX: Final = 8
-"""Connections of one store beside the writer's and the listener's; who needs one more waits."""
+"""Connections of one store beside those that write and the one that listens; who needs one more waits."""
 POSTGRES_CONNECT_S: Final = 10
 """How long a connection may take to be made."""
 POSTGRES_STATEMENT_S: Final = 30.0
@@ -215,6 +217,8 @@ POSTGRES_ANSWER_S: Final = 10.0
 """How much longer a client waits for the answer, before it takes the connection for dead."""
 POSTGRES_RECONNECT_S: Final = 15.0
 """How long a commit whose connection broke waits for the server to come back, before it says that it may or may not be written."""
+POSTGRES_LANES: Final = 2
+"""Connections that write at the same time; the commits of one session go over one of them."""
 POSTGRES_GROUP_MAX: Final = 128
 """Commits that go to the server together, in one transaction and one round trip."""
 POSTGRES_WATCH_S: Final = 60.0

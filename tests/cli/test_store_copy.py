@@ -43,9 +43,24 @@ def test_a_conflict_is_said_and_is_a_failure(kept: Program, tmp_path: Path) -> N
     result = kept.run("store", "copy", kept.store, target, status=8)
     assert f"default/{name}: session '{name}' of the target has events of its own" in result.stdout
     assert "were not copied" in result.stderr
+    assert "hint: nothing was changed there; delete it in the target to have it copied" in result.stdout
     found = json.loads(kept.run("store", "copy", kept.store, target, "--json", status=8).stdout)
     assert [(problem["session_id"], problem["code"]) for problem in found["problems"]] == [(name, "already_exists")]
     assert "differ" in kept.run("store", "copy", "--verify-only", kept.store, target, status=8).stderr
+
+
+def test_digests_made_with_a_key(program: Program, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path}/copy.db"
+    with tf.connect(program.store, integrity_key="the key") as client:
+        client.open("s").append(tf.user("hello"))
+        client.seal("s")
+    result = program.run("store", "copy", program.store, target, status=8)
+    assert "TURNFOLD_INTEGRITY_KEY" in result.stdout
+    program.env["TURNFOLD_INTEGRITY_KEY"] = "the key"
+    assert program.json("store", "copy", program.store, target)["copied_count"] == 1
+    with tf.connect(target, integrity_key="the key") as client:
+        found = client.verify("s")
+    assert (found.keyed, found.sealed_through) == (True, 2)
 
 
 def test_one_tenant_only(kept: Program, tmp_path: Path) -> None:

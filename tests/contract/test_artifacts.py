@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import in_prefix, real_bucket
 from turnfold import objectstorage
 from turnfold.artifacts.folder import FolderArtifacts
 from turnfold.artifacts.memory import MemoryArtifacts
@@ -79,6 +80,30 @@ class TestObjectArtifacts(ArtifactContract):
         artifacts = open_artifacts(self.server.store_url("missing"))
         with pytest.raises(StoreUnavailable, match="s3://missing"):
             artifacts.put(named(b"x"), b"x")
+
+
+@pytest.fixture(scope="module")
+def real_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A bucket on a real server."""
+    yield from real_bucket(tmp_path_factory)
+
+
+@pytest.mark.real_s3
+class TestObjectArtifactsOnRealServer(ArtifactContract):
+    """The same on a real server."""
+
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _with_artifacts(self, real_url: str, tmp_path: Path) -> Iterator[None]:
+        self.url = real_url
+        self.tmp_path = tmp_path
+        self.artifacts = self.make_artifacts()
+        yield
+        self.artifacts.close()
+
+    def make_artifacts(self) -> ArtifactStore:
+        return open_artifacts(in_prefix(self.url))
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The PostgreSQL store keeps the contract: one database per process, emptied before each test."""
+"""The PostgreSQL store keeps the contract, as a role that row-level security binds: one database per process, emptied before each test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.contract.compacted import compact_all, make_blocks_small, make_everything_cold
-from tests.postgres import empty, fresh_database
+from tests.postgres import application_role, empty, fresh_database
 from turnfold.model.commit import Commit, Committed
 from turnfold.stores.postgres import PostgresStore
 from turnfold.testing.clock import FakeClock
@@ -23,25 +23,33 @@ from turnfold.testing.contract.views import ViewCases
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    for url in fresh_database("contract"):
-        PostgresStore(url).close()
-        yield url
+    yield from fresh_database("contract")
 
 
-class TestPostgresStore(StoreContract):
-    url: str
+@pytest.fixture(scope="session")
+def application(database: str) -> Iterator[str]:
+    yield from application_role(database)
 
-    @pytest.fixture(autouse=True)
-    def _database(self, database: str, _with_nothing: None) -> None:
-        type(self).url = database
 
-    @pytest.fixture(autouse=True)
-    def _with_nothing(self, database: str) -> None:
-        empty(database)
-        type(self).url = database
+class OnOneDatabase:
+    """The store of the application's role, on the process's database."""
+
+    database: str
+    application: str
+    KIND: type[PostgresStore] = PostgresStore
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _place(cls, database: str, application: str) -> None:
+        cls.database, cls.application = database, application
 
     def make_store(self, clock: FakeClock) -> PostgresStore:
-        return PostgresStore(self.url, clock=clock)
+        empty(self.database)
+        return self.KIND(self.application, clock=clock)
+
+
+class TestPostgresStore(OnOneDatabase, StoreContract):
+    pass
 
 
 class CompactedPostgresStore(PostgresStore):
@@ -59,6 +67,7 @@ class CompactedPostgresStore(PostgresStore):
 
 
 class TestPostgresStoreCompacted(
+    OnOneDatabase,
     IdempotencyCases,
     ReadCases,
     BranchCases,
@@ -72,15 +81,7 @@ class TestPostgresStoreCompacted(
 ):
     """What reads events or changes them, with everything in blocks of three events as soon as it is written."""
 
-    url: str
-
-    @pytest.fixture(autouse=True)
-    def _with_nothing(self, database: str) -> None:
-        empty(database)
-        type(self).url = database
-
-    def make_store(self, clock: FakeClock) -> PostgresStore:
-        return CompactedPostgresStore(self.url, clock=clock)
+    KIND = CompactedPostgresStore
 
     @pytest.fixture(autouse=True)
     def _cold(self, monkeypatch: pytest.MonkeyPatch) -> None:

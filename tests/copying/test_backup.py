@@ -33,7 +33,7 @@ def test_while_others_write(tmp_path: Path) -> None:
         large = client.open("large")
         for number in range(40):
             large.append([tf.user(f"{number} {index} " + "x" * 2_000) for index in range(100)])
-    writers = [writer(f"sqlite:///{path}?durability=normal", f"s{number}", 3_000) for number in range(2)]
+    writers = [writer(f"sqlite:///{path}?durability=normal", f"s{number}", 100_000) for number in range(2)]
     acknowledged = [0, 0]
 
     def listen(number: int) -> None:

@@ -96,6 +96,7 @@ def test_a_session_with_other_events_is_left_alone(source: MemoryStore, tmp_path
     assert everything(store) == before
 
 
+@pytest.mark.slow
 def test_a_session_larger_than_the_memory_that_an_import_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turnfold.engine.copying.pieces.COPY_PIECE_BYTES", 500_000)
     monkeypatch.setattr("turnfold.engine.unbundling.BUNDLE_HELD_BYTES", 500_000)

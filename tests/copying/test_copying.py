@@ -368,6 +368,7 @@ def test_progress_and_order(source: MemoryStore, target: MemoryStore) -> None:
     assert seen[4].event_count > 60
 
 
+@pytest.mark.slow
 def test_a_session_larger_than_the_memory_that_a_copy_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turnfold.engine.copying.pieces.COPY_PIECE_BYTES", 500_000)
     monkeypatch.setattr("turnfold.engine.reading.READ_CHUNK_BYTES", 500_000)

@@ -24,6 +24,8 @@ from turnfold.stores.composite import CompositeStore
 from turnfold.stores.files import FilesStore
 from turnfold.stores.sqlite import SqliteStore
 
+pytestmark = pytest.mark.crash
+
 TARGETS: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda folder: SqliteStore(folder / "target.db"),
     "files": lambda folder: FilesStore(folder / "target"),

@@ -71,6 +71,8 @@ def _print(out: Out, report: CopyReport, *, verify_only: bool) -> None:
         out.line(f"{problem.tenant}/{problem.session_id}: {problem.message}", "red")
     if report.problem_count > PROBLEMS_SHOWN_MAX:
         out.line(f"and {report.problem_count - PROBLEMS_SHOWN_MAX:,} more (--json lists them)")
+    for hint in dict.fromkeys(problem.hint for problem in report.problems[:PROBLEMS_SHOWN_MAX] if problem.hint):
+        out.line(f"hint: {hint}")
 
 
 @click.command("backup", cls=Command)

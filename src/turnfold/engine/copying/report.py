@@ -14,6 +14,7 @@ class CopyProblem(msgspec.Struct, frozen=True):
     session_id: str
     code: str
     message: str
+    hint: str = ""
 
 
 class CopyReport(msgspec.Struct, kw_only=True):

@@ -117,7 +117,7 @@ class _Run:
         except TurnfoldError as error:
             report.problem_count += 1
             if len(report.problems) < COPY_PROBLEMS_MAX:
-                report.problems.append(CopyProblem(key.tenant, key.session_id, error.code, error.message))
+                report.problems.append(CopyProblem(key.tenant, key.session_id, error.code, error.message, error.hint))
         else:
             if outcome is None:
                 return

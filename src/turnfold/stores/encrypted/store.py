@@ -39,7 +39,7 @@ from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.keyring import Keyring
 from turnfold.ports.store import ENCRYPTED, SEARCH_INDEX, Store, Watch
 from turnfold.stores.encrypted.keys import Held, Keys
-from turnfold.stores.encrypted.opening import closed_info, open_head, open_info, open_run
+from turnfold.stores.encrypted.opening import DAMAGED, KEY_UNAVAILABLE, closed_info, open_head, open_info, open_run
 from turnfold.stores.encrypted.scanning import scan_sessions
 from turnfold.stores.encrypted.sealing import seal_commit, seal_rows
 
@@ -236,10 +236,13 @@ class EncryptedStore:
                 out.append(open_info(info, self._opener(key)))
                 opened += 1
             except KeyUnavailable as error:
-                out.append(closed_info(info))
+                out.append(closed_info(info, KEY_UNAVAILABLE))
                 if self._keyring.forgotten(key):
                     opened += 1
                 missing = error
+            except IntegrityError:  # opening the session says what it is; the others are listed
+                out.append(closed_info(info, DAMAGED))
+                opened += 1
         if missing is not None and not opened:
             raise missing
         return out, cursor

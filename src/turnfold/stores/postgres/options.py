@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -61,6 +61,8 @@ def parse(url: str) -> Options:
         InvalidInput: An option is unknown or has no such value; the message never holds the password.
     """
     parts = urlsplit(url)
+    if "@" in parts.path or parts.fragment:  # what stands before it is a piece of the password, so nothing of the URL is shown
+        raise InvalidInput("the URL's password has a character that cuts the URL", hint="percent-encode it: / is %2F, # is %23, ? is %3F")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = given.keys() - _OWN - _LIBPQ
     if unknown:
@@ -69,7 +71,7 @@ def parse(url: str) -> Options:
         )
     own = {name: value for name, value in given.items() if name in _OWN}
     passed = {name: value for name, value in given.items() if name in _LIBPQ}
-    server = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(passed, quote_via=quote), ""))
+    server = f"postgresql://{_whole(parts.netloc)}{parts.path}?{urlencode(passed, quote_via=quote)}"
     schema = own.get("schema", SCHEMA_DEFAULT)
     if _SCHEMA.fullmatch(schema) is None:
         raise InvalidInput(f"schema {schema!r} is no name", hint="lower-case letters, digits and underscores, at most 47")
@@ -96,7 +98,14 @@ def public(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     pairs = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "password"]
     query = urlencode([(name, public(value) if name == "listen" else value) for name, value in pairs], quote_via=quote)
-    return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, query, ""))
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _whole(netloc: str) -> str:
+    """Return user, password and hosts with what the driver would take for a separator encoded: it would show the rest in an error."""
+    who, at, hosts = netloc.rpartition("@")
+    user, colon, password = who.partition(":")
+    return f"{quote(unquote(user), safe='')}{colon}{quote(unquote(password), safe='')}{at}{hosts}"
 
 
 def _truth(own: Mapping[str, str], option: str) -> bool:

@@ -14,7 +14,7 @@ from turnfold.stores.postgres.blocks import forget, take_out
 from turnfold.stores.postgres.lookup import Live
 from turnfold.stores.postgres.packing import commit_call, create_call, event_arrays, parent_session
 from turnfold.stores.postgres.transaction import Transaction
-from turnfold.stores.postgres.values import blobs, names, numbers, original
+from turnfold.stores.postgres.values import blobs, names, numbers
 from turnfold.stores.sql.rows import redacted_extra
 
 _OF: Final = "tenant = $1 AND session_id = $2 AND gen = $3"
@@ -122,7 +122,7 @@ def restore(opened: Transaction, commit: Commit, verbatim: Verbatim, live: Live 
     _put_entries(opened, of, commit)
     # what is left (sums, runs, parts, status) is a commit without events and entries
     rest = msgspec.structs.replace(commit, events=(), verbatim=None, change=msgspec.structs.replace(change, entries=(), expires_at_us=None))
-    _, _, incarnation, branch = opened.calls([commit_call(rest, now_us, checked_on=MAIN if live is None else live.active_branch)])[0][0]
+    _, _, incarnation, branch = opened.answer([commit_call(rest, now_us, checked_on=MAIN if live is None else live.active_branch)])
     last_seq = check_whole([event.seq for event in events], verbatim.ranges, after_seq=verbatim.after_seq)
     opened.later(
         "UPDATE counter SET last_seq = $3, updated_at_us = $4, listed_at_us = $4, expires_at_us = $5, forked_seq = $6, touched = false "
@@ -142,8 +142,8 @@ def restore(opened: Transaction, commit: Commit, verbatim: Verbatim, live: Live 
         first,
         last,
         created=live is None,
-        incarnation=original(incarnation),
-        branch=change.active_branch or original(branch),
+        incarnation=incarnation,
+        branch=change.active_branch or branch,
         recorded_at_us=verbatim.updated_at_us,
     )
 

@@ -29,8 +29,8 @@ from turnfold.stores.postgres.packing import commit_call, create_call
 from turnfold.stores.postgres.rare import gen_of, prune, restore, set_parent
 from turnfold.stores.postgres.rare import redact as erase
 from turnfold.stores.postgres.transaction import Transaction, transaction
-from turnfold.stores.postgres.values import names, original
-from turnfold.stores.postgres.wire import UNIQUE_VIOLATION, Refused, Wire
+from turnfold.stores.postgres.values import names
+from turnfold.stores.postgres.wire import SET_TENANT, UNIQUE_VIOLATION, Refused, Wire
 
 _RACES_MAX = 8
 _OF = "tenant = $1 AND session_id = $2 AND gen = $3"
@@ -82,7 +82,7 @@ def _key(commit: Commit) -> SessionKey:
 
 
 def _enter(opened: Transaction, key: SessionKey) -> None:
-    opened.later("SELECT set_config('turnfold.tenant', $1, true)", key.tenant)
+    opened.later(SET_TENANT, key.tenant)
 
 
 def _now(opened: Transaction, live: Live | None, now_us: int | None) -> int:
@@ -136,7 +136,7 @@ def _apply(opened: Transaction, commit: Commit, found: Live | Committed | None, 
     if found is None:
         calls.append(create_call(commit, creation_of(commit), now_us))
     calls.append(commit_call(commit, now_us, checked_on=MAIN if found is None else found.active_branch))
-    last_seq, recorded_at_us, incarnation, branch = opened.calls(calls)[-1][0]
+    last_seq, recorded_at_us, incarnation, branch = opened.answer(calls)
     gen = found.gen if found is not None else gen_of(opened, commit.key)
     for redact in commit.redacts:
         erase(opened, commit.key, gen, redact)
@@ -150,7 +150,7 @@ def _apply(opened: Transaction, commit: Commit, found: Live | Committed | None, 
         last_seq - count + 1 if count else 0,
         last_seq if count else 0,
         created=found is None,
-        incarnation=original(incarnation),
-        branch=original(branch),
+        incarnation=incarnation,
+        branch=branch,
         recorded_at_us=recorded_at_us,
     )

@@ -78,10 +78,11 @@ class PostgresStore:
         self._refusal: SchemaOutdated | None = None
         self._begin()
         try:
-            self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | self._run(self._open, fresh=True))
+            found = self._run(self._open, fresh=True)
         except BaseException:
             self._pool.close()
             raise
+        self.capabilities = frozenset({DURABLE, MULTI_PROCESS, SEARCH_INDEX, ATOMIC_ALSO} | found)
         _stores.add(self)
 
     def _begin(self) -> None:
@@ -135,7 +136,7 @@ class PostgresStore:
         """See ``ports.store``."""
         if self._refusal is not None:
             raise self._refusal
-        result = self._writer.commit_many((commit,))[0]
+        result = self._writer.commit(commit)
         if isinstance(result, Exception):
             raise result
         if self._watcher.watched:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
+from turnfold.stores.postgres.packing import answer_of
 from turnfold.stores.postgres.values import parameters
 from turnfold.stores.postgres.wire import BEGIN, COMMIT, ROLLBACK, SET_TENANT, Lost, Step, Wire
 
@@ -41,6 +42,13 @@ class Transaction:
     def all_rows(self, steps: Sequence[Step]) -> list[list[Row]]:
         """Run several statements in one round trip and return the rows of each."""
         return self.calls([(sql, *parameters(values)) for sql, values in steps])
+
+    def answer(self, calls: Sequence[tuple[str, Sequence[Any], Sequence[int]]]) -> tuple[int, int, str, str]:
+        """Run calls, the last of which is ``commit_events`` after everything was checked, and return what it says."""
+        waiting, self._waiting = self._waiting, []
+        found = answer_of(self.wire.run([*waiting, *calls])[-1].get_value(0, 0))
+        assert found is not None, "what was checked under the lock is not refused"
+        return found
 
     def calls(self, calls: Sequence[tuple[str, Sequence[Any], Sequence[int]]]) -> list[list[Row]]:
         """The same for statements with wire values."""

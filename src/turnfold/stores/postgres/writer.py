@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from turnfold.errors import InvalidInput, StoreClosed, StoreUnavailable, TurnfoldError
 from turnfold.ids import check_session_id
-from turnfold.limits import POSTGRES_GROUP_MAX
+from turnfold.limits import POSTGRES_GROUP_MAX, POSTGRES_LANES
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Clock
 from turnfold.stores._combiner import Combiner
+from turnfold.stores.postgres import packing
 from turnfold.stores.postgres.packing import Call, append_call, commit_call, create_call, is_regular, is_single
 from turnfold.stores.postgres.pool import Pool
 from turnfold.stores.postgres.slow import commit_slowly
-from turnfold.stores.postgres.values import original
 from turnfold.stores.postgres.wire import Lost, Refused, Wire, translate
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_int8 = struct.Struct(">q").unpack
 _TRUE = b"\1"
 _UNDECIDED = ("53", "57", "58")
 """Classes of states that say nothing about the commit: resources, cancellation, the system."""
@@ -48,10 +47,10 @@ def unstorable(error: Exception) -> InvalidInput:
 
 
 class Writer:
-    """Commits of one store."""
+    """Commits of one store, on a few lanes: a session always takes the same one, so that its commits meet in groups and not at its lock."""
 
     def __init__(self, pool: Pool, where: str, clock: Clock | None, integrity_key: bytes | None) -> None:
-        """Bind the pool that connections come from.
+        """Prepare; a lane connects when it is first used.
 
         Args:
             pool: Of the store.
@@ -59,6 +58,26 @@ class Writer:
             clock: The time in microseconds; None takes the server's.
             integrity_key: HMAC key of the digests, to recognise repeats.
         """
+        self._lanes = tuple(_Lane(pool, where, clock, integrity_key) for _ in range(POSTGRES_LANES))
+
+    def commit(self, commit: Commit) -> Committed | Exception:
+        """Write a commit, together with those of other threads."""
+        return self._lanes[hash(commit.key) % POSTGRES_LANES].submit((commit,))[0]
+
+    def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
+        """Write commits, each on its own, in one go."""
+        return self._lanes[hash(commits[0].key) % POSTGRES_LANES].submit(commits)
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        for lane in self._lanes:
+            lane.close()
+
+
+class _Lane:
+    """One connection, and who waits for it."""
+
+    def __init__(self, pool: Pool, where: str, clock: Clock | None, integrity_key: bytes | None) -> None:
         self._pool = pool
         self._where = where
         self._clock = clock
@@ -66,15 +85,7 @@ class Writer:
         self._wire: Wire | None = None
         self._closed = False
         self._combiner: Combiner[Commit, Committed] = Combiner(self._run, group_max=POSTGRES_GROUP_MAX)
-
-    def commit_many(self, commits: Sequence[Commit]) -> list[Committed | Exception]:
-        """Write commits, each on its own, together with those of other threads."""
-        return self._combiner.submit(commits)
-
-    def reset(self) -> None:
-        """Begin anew in a forked child: connection and lock are the parent's."""
-        self._wire = None
-        self._combiner = Combiner(self._run, group_max=POSTGRES_GROUP_MAX)
+        self.submit = self._combiner.submit
 
     def close(self) -> None:
         """Finish what is being written."""
@@ -164,7 +175,7 @@ class Writer:
 
     def _connected(self) -> Wire:
         wire = self._wire
-        if wire is None or wire.is_broken():
+        if wire is None or wire.is_broken() or not wire.is_idle():  # not idle: a caller was interrupted while he waited
             if wire is not None:
                 wire.close()
             self._wire = None
@@ -187,13 +198,10 @@ def _leading_singles(commits: Sequence[Commit]) -> Iterator[int]:
 
 def _appended(result: PGresult, commit: Commit, *, created: bool = False) -> Committed | None:
     """Read the answer of ``append`` or ``commit_events``; None where it refused."""
-    value = result.get_value
-    place = value(0, 0)
-    if place is None:
+    answer = packing.answer_of(result.get_value(0, 0))
+    if answer is None:
         return None
-    last_seq = _int8(place)[0]
-    now_us = _int8(value(0, 1) or b"")[0]
-    incarnation, branch = original((value(0, 2) or b"").decode()), original((value(0, 3) or b"").decode())
+    last_seq, now_us, incarnation, branch = answer
     count = len(commit.events)
     if not count:
         return Committed(0, 0, False, None, created, incarnation, branch, now_us)

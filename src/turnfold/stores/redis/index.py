@@ -9,6 +9,9 @@ from typing import Final
 
 import msgspec
 
+from turnfold.core.search import index_rows
+from turnfold.model.event import Event
+from turnfold.model.message import SEALED
 from turnfold.model.query import IndexRow
 
 SEARCH: Final = "search"
@@ -34,6 +37,11 @@ def term_fields(rows: Iterable[IndexRow]) -> dict[bytes, list[int]]:
         for term in set(row.terms.split()):
             out.setdefault(term_field(term), []).append(row.seq)
     return out
+
+
+def derived_rows(events: Iterable[Event]) -> dict[int, IndexRow]:
+    """Make the rows of events whose terms are not kept a second time; what a wrapper has encrypted has none that could be made."""
+    return {row.seq: row for row in index_rows(event for event in events if not event.data_raw.startswith(SEALED))}
 
 
 def pack_seqs(seqs: Iterable[int]) -> bytes:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from turnfold.core.filtering import sees
-from turnfold.core.search import PHRASE_BUCKET, bucket_of, index_rows
+from turnfold.core.search import PHRASE_BUCKET, bucket_of
 from turnfold.model.query import IndexRow, SearchQuery, SearchRow
 from turnfold.model.session import SessionKey
 from turnfold.stores.redis.deciding import ARGUMENTS_MAX, Command, decode_range
-from turnfold.stores.redis.index import decode_index_row, encode_index_row, pack_seqs, term_field, term_fields, unpack_seqs
+from turnfold.stores.redis.index import decode_index_row, derived_rows, encode_index_row, pack_seqs, term_field, term_fields, unpack_seqs
 from turnfold.stores.redis.keys import C, E, G, H, P, X, Y
 from turnfold.stores.redis.links import command
 from turnfold.stores.redis.listing import session_ids
@@ -87,7 +87,7 @@ def _derived(room: Room, key: SessionKey, seqs: Sequence[int]) -> dict[int, Inde
     name = room.names.one(key, E)
     answers = room.links.all([command(b"LRANGE", name, b"%d" % (seq - 1), b"%d" % (seq - 1)) for seq in seqs])
     events = (event for seq, found in zip(seqs, answers, strict=True) for event in events_of(b"".join(found), seq))
-    return {row.seq: row for row in index_rows(events)}
+    return derived_rows(events)
 
 
 class Advance(NamedTuple):

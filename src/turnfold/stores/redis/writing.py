@@ -16,7 +16,6 @@ import msgspec
 
 from turnfold.codec.seal import same_content
 from turnfold.core.checks import check_commit, check_ids, check_limits, check_scope, check_verbatim, creation_of, repeated
-from turnfold.core.search import index_rows
 from turnfold.errors import LimitExceeded, StoreUnavailable
 from turnfold.ids import check_session_id, new_id
 from turnfold.limits import REDIS_ATTEMPTS_MAX
@@ -34,7 +33,7 @@ from turnfold.stores.redis.deciding import (
     draft_restored,
     first_head,
 )
-from turnfold.stores.redis.index import SEARCH, decode_index_row, encode_index_row, term_fields
+from turnfold.stores.redis.index import SEARCH, decode_index_row, derived_rows, encode_index_row, term_fields
 from turnfold.stores.redis.keys import A, C, E, G, H, I, Names, P, R, T, X, Y, place_of_kind
 from turnfold.stores.redis.links import Links
 from turnfold.stores.redis.rows import HeadRow, decode_head, entry_field, events_of
@@ -246,7 +245,10 @@ class Writer:
             conditions.append(["HGET", C, SEARCH, facts.cursor or False])
         written = self._write(commit, draft, conditions, carried, is_claimed=listed is not None)
         if listed is not None and listed != before:
-            self._claims.take_back(before if written else listed)
+            if written:
+                self._claims.take_back(before)
+            else:
+                self._claims.withdraw(listed)
         if not written:
             return None
         return Committed(first, last, incarnation=head.incarnation, branch=branch, recorded_at_us=facts.now_us)
@@ -317,7 +319,7 @@ class Writer:
         events = [*facts.erased_events.values()]
         for pruned, log in zip(commit.prune, logs, strict=True):
             events += events_of(b"".join(log), pruned.first_seq)
-        rows = {row.seq: encode_index_row(row) for row in index_rows(events)}  # what they are unless the follower said otherwise
+        rows = {seq: encode_index_row(row) for seq, row in derived_rows(events).items()}  # unless the follower said otherwise
         found = (raw for chunk in lists for raw in chunk)
         rows.update((seq, raw) for seq, raw in zip(seqs, found, strict=True) if raw is not None)
         fields = list(term_fields(decode_index_row(raw) for raw in rows.values()))
@@ -358,9 +360,7 @@ class Writer:
         draft.commands.append(["HSET", P, "inc", genesis.incarnation])
         conditions: list[Command] = [["GET", H, False], ["GET", T, False if facts.tombstone is None else facts.tombstone]]
         if not self._write(commit, draft, conditions, carried, is_claimed=True):
-            self._claims.take_back(listed)
-            if genesis.kind == "session":
-                self._claims.release(commit.key, genesis.incarnation, genesis.owner)
+            self._claims.withdraw(listed)
             return None
         at_us = now_us if commit.verbatim is None else commit.verbatim.updated_at_us
         return Committed(first, last, created=True, incarnation=genesis.incarnation, branch=branch, recorded_at_us=at_us)

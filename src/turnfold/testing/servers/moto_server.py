@@ -10,16 +10,19 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TypeVar
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 
-def _one_after_the_other(put: Callable[..., Any]) -> Callable[..., Any]:
+def _one_after_the_other(put: Callable[[S], R]) -> Callable[[S], R]:
     lock = threading.Lock()
 
     @wraps(put)
-    def locked(*arguments: Any, **fields: Any) -> Any:
+    def locked(responder: S) -> R:
         with lock:
-            return put(*arguments, **fields)
+            return put(responder)
 
     return locked
 
