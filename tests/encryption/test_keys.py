@@ -1,5 +1,6 @@
 """Keyrings: made, shared, renewed, forgotten; and what that does to sessions."""
 
+import asyncio
 import json
 import multiprocessing
 import shutil
@@ -158,6 +159,7 @@ def test_processes_share_a_keyring(tmp_path: Path) -> None:
     from turnfold.stores.sqlite import SqliteStore
 
     FileKeyring.create_file(tmp_path / "keys.jsonl")
+    SqliteStore(tmp_path / "a.db").close()
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_append_many, args=(str(tmp_path), name)) for name in ("a", "b", "c")]
     for process in processes:
@@ -287,3 +289,24 @@ def test_the_key_of_a_creation_that_may_have_landed_stays(tmp_path: Path) -> Non
             session.append(tf.user("it landed"))
         inner.broken = False
         assert texts(client) == ["it landed"]
+
+
+def test_the_async_client(place: Place) -> None:
+    async def talk() -> list[str]:
+        async with tf.AsyncClient(place.store(), settings=QUIET) as client:
+            session = await client.open("s", title="t")
+            await asyncio.gather(*(session.append(tf.user(f"{index}")) for index in range(20)))
+            found = [message.text for message in await session.messages()]
+            assert await client.forget_key("s") == 1
+            with pytest.raises(KeyUnavailable):
+                await session.append(tf.user("more"))
+            return found
+
+    assert sorted(asyncio.run(talk()), key=int) == [str(index) for index in range(20)]
+
+
+def test_a_plain_store_has_no_key_to_forget() -> None:
+    with tf.connect("memory://") as client:
+        client.open("s").append(tf.user("x"))
+        with pytest.raises(tf.NotSupported, match="not encrypted"):
+            client.forget_key("s")

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 import turnfold as tf
 from tests.encryption.conftest import InMemory, Place
@@ -95,6 +96,7 @@ def test_keys_are_in_no_message(place: Place, caplog: pytest.LogCaptureFixture) 
         repr(one) for one in (client, client.store, keyring, data_key, SessionCipher(key, data_key, keyring.find), keyring.list_keys())
     ]
     shown += [str(one) for one in (client, client.store, keyring, data_key)]
+    shown += [pretty_repr(one) for one in (client.store, keyring, data_key, keyring._lines.index, keyring._lines)]
     with pytest.raises(KeyUnavailable) as caught:
         keyring.find(key, "A" * 16)
     shown += [repr(caught.value), str(caught.value), str(caught.value.details), caught.value.hint, caplog.text]
@@ -336,7 +338,31 @@ def test_a_plain_store_is_not_taken_for_an_encrypted_one(place: Place) -> None:
 
 
 def test_an_encrypted_store_opened_without_its_wrapper_says_so(place: Place) -> None:
+    with place.client(search="tokens") as client:
+        client.open("s", title="t").append(tf.user("words"))
+    with tf.Client(place.inner()) as plain:
+        for call in (
+            lambda: list(plain.open("s", create=False).messages()),
+            lambda: plain.search("words"),
+            lambda: plain.verify("s"),
+            lambda: tf.payload_of(plain.open("s", create=False).event(1)),
+        ):
+            with pytest.raises(KeyUnavailable, match="encrypted"):
+                call()
+    with place.client(search="tokens") as client:
+        assert len(client.search("words")) == 1, "the index was not moved on by who cannot read"
+
+
+def test_one_damaged_head_does_not_hide_the_other_sessions(place: Place) -> None:
     with place.client() as client:
-        client.open("s").append(tf.user("words"))
-    with tf.Client(place.inner(), settings=tf.Settings(upkeep=False)) as plain, pytest.raises(KeyUnavailable, match="encrypted"):
-        list(plain.open("s", create=False).messages())
+        client.open("good", title="good", tags=["x"]).append(tf.user("words"))
+        client.open("bad", title="bad").append(tf.user("words"))
+    with tf.Client(place.inner(), settings=tf.Settings(upkeep=False)) as plain:
+        plain.open("bad").tag("plain")
+    with place.client() as client:
+        assert {info.id: (info.title, info.metadata) for info in client.sessions()} == {
+            "good": ("good", {}),
+            "bad": (None, {"turnfold:key": "does not fit"}),
+        }
+        with pytest.raises(IntegrityError, match="tag plain"):
+            client.open("bad")

@@ -99,8 +99,8 @@ def print_sessions(out: Out, infos: Sequence[SessionInfo], *, aligned: bool = Fa
 
 def title_of(info: SessionInfo) -> str:
     """Return the title, marked where the session is another's child."""
-    untitled = "(key not available)" if info.metadata.get("turnfold:key") == "unavailable" else "(untitled)"
-    return ("↳ " if info.parent else "") + (info.title or untitled)
+    key = info.metadata.get("turnfold:key")  # of an encrypted store, where something is wrong with it
+    return ("↳ " if info.parent else "") + (info.title or (f"(key {key})" if key else "(untitled)"))
 
 
 def _cells(info: SessionInfo, short: str, now: int) -> dict[str, object]:

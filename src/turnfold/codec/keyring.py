@@ -46,6 +46,10 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
         """Without key material."""
         return f"Line(kid={self.kid!r}, master={self.master!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for tracebacks that show local variables."""
+        return [("kid", self.kid), ("master", self.master)]
+
 
 _decoder = msgspec.json.Decoder(Line)
 
@@ -62,9 +66,12 @@ def decode_line(raw: bytes, number: int, where: str) -> Line:
         IntegrityError: It is none; names file and line, and shows nothing of it.
     """
     try:
-        return _decoder.decode(raw)
+        line = _decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise IntegrityError(f"the keyring {where} is damaged at line {number}", hint="restore it from a backup", line=number) from None
+        line = None
+    if line is None or (line.key is not None and len(line.key) != KEY_BYTES) or (line.kid is not None and line.wrapped is None):
+        raise IntegrityError(f"the keyring {where} is damaged at line {number}", hint="restore it from a backup", line=number)
+    return line
 
 
 def wrap(master: bytes, secret: bytes, context: bytes) -> bytes:

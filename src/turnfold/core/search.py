@@ -8,7 +8,7 @@ from typing import Any
 from turnfold.core.filtering import sees
 from turnfold.core.tokens import term_text, terms
 from turnfold.model.event import Event
-from turnfold.model.message import Message, decode_message
+from turnfold.model.message import Message, check_open, decode_message
 from turnfold.model.parts import (
     CompactionPart,
     GenericPart,
@@ -36,10 +36,16 @@ def searchable_text(event: Event) -> str:
     if event.type == "message":
         return "\n".join(_message_texts(decode_message(event.data_raw)))
     if event.type in {"title", "session.created", "session.updated"}:
-        return str(event.data.get("title") or "")
+        return str(_object(event).get("title") or "")
     if event.type == "compaction":
-        return str(event.data.get("summary") or "")
+        return str(_object(event).get("summary") or "")
     return ""
+
+
+def _object(event: Event) -> dict[str, Any]:
+    check_open(event.data_raw)
+    data: dict[str, Any] = event.data
+    return data
 
 
 def _message_texts(message: Message) -> Iterator[str]:

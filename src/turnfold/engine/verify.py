@@ -13,6 +13,7 @@ from turnfold.core.redaction import line_parts
 from turnfold.errors import IntegrityError, TurnfoldError
 from turnfold.limits import READ_CHUNK_EVENTS
 from turnfold.model.event import Event, RangeTombstone, Seal
+from turnfold.model.message import check_open
 from turnfold.model.query import EventQuery
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Store
@@ -86,6 +87,7 @@ class _Walk:
         if event.redacted:
             self.redacted[event.seq] = event.digest
         elif event_digest(event, None, self.mac_key) != event.digest:
+            check_open(event.data_raw)
             raise _bad(event.seq, f"event {event.seq} does not match its digest")
         else:
             self.event_count += 1

@@ -76,13 +76,18 @@ SEALED = b'["tf1:'
 """How a payload begins that ``codec.cipher`` sealed."""
 
 
+def check_open(data: bytes) -> None:
+    """Raise KeyUnavailable if a payload is sealed: an encrypted store was opened without its wrapper."""
+    if data.startswith(SEALED):
+        raise KeyUnavailable("the payload is encrypted", hint="open the store as encrypted+URL, with its keyring")
+
+
 def decode_message(data: bytes) -> Message:
     """Decode a message payload; a part of an unknown type becomes a GenericPart with all its fields."""
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError:
-        if data.startswith(SEALED):
-            raise KeyUnavailable("the payload is encrypted", hint="open the store as encrypted+URL, with its keyring") from None
+        check_open(data)
         parts = [_decode_part(raw) for raw in _loose_decoder.decode(data).parts]
         rest = {**msgspec.json.decode(data), "parts": []}
         message = msgspec.convert(rest, Message)

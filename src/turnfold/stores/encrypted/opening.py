@@ -16,6 +16,8 @@ from turnfold.stores.encrypted.sealing import CLEAR_KINDS, NAMED_KINDS, SEALED, 
 
 KEY_UNAVAILABLE: Final[dict[str, Any]] = {"turnfold:key": "unavailable"}
 """Metadata of a listed session whose key is not in the keyring: everything else that lists show of its content is empty."""
+DAMAGED: Final[dict[str, Any]] = {"turnfold:key": "does not fit"}
+"""The same where its key is there and does not open what lists show."""
 CipherOf = Callable[[str], SessionCipher]
 """Gives the cipher for a key id."""
 _replace = msgspec.structs.replace
@@ -116,10 +118,10 @@ def _no_names() -> SessionCipher:
     raise AssertionError("a row of a list has no entry without a value")
 
 
-def closed_info(info: SessionInfo) -> SessionInfo:
-    """Return a row of a list whose content cannot be opened: what is clear, and a mark."""
+def closed_info(info: SessionInfo, mark: dict[str, Any]) -> SessionInfo:
+    """Return a row of a list whose content cannot be opened: what is clear, and the mark."""
     parent = None if info.parent is None else {name: value for name, value in info.parent.items() if name != SEALED}
-    return _replace(info, title=None, tags=(), metadata=dict(KEY_UNAVAILABLE), native=None, parent=parent, end_reason=None)
+    return _replace(info, title=None, tags=(), metadata=dict(mark), native=None, parent=parent, end_reason=None)
 
 
 def open_run(run: Run, cipher_of: CipherOf) -> Run:

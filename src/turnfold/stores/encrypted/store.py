@@ -39,7 +39,7 @@ from turnfold.model.session import Head, Lease, SessionInfo, SessionKey
 from turnfold.ports.keyring import Keyring
 from turnfold.ports.store import ENCRYPTED, SEARCH_INDEX, Store, Watch
 from turnfold.stores.encrypted.keys import Held, Keys
-from turnfold.stores.encrypted.opening import closed_info, open_head, open_info, open_run
+from turnfold.stores.encrypted.opening import DAMAGED, KEY_UNAVAILABLE, closed_info, open_head, open_info, open_run
 from turnfold.stores.encrypted.scanning import scan_sessions
 from turnfold.stores.encrypted.sealing import seal_commit, seal_rows
 
@@ -105,9 +105,7 @@ class EncryptedStore:
                 if not self._refused(assumed, error):
                     raise
             else:
-                for item, held in assumed:
-                    if held.creates:
-                        self._keys.created(item.key, held)
+                self._written(commit, assumed, done)
                 return done
         raise KeyUnavailable(f"session {commit.key.session_id!r} was deleted and created over and over", session_id=commit.key.session_id)
 
@@ -135,9 +133,7 @@ class EncryptedStore:
     def _outcome(self, commit: Commit, assumed: _Assumed, outcome: Committed | Exception) -> Committed | Exception:
         """What became of one of several commits; it has a transaction of its own where what was assumed for it was wrong."""
         if isinstance(outcome, Committed):
-            for item, held in assumed:
-                if held.creates:
-                    self._keys.created(item.key, held)
+            self._written(commit, assumed, outcome)
             return outcome
         try:
             return self._commit(commit) if self._refused(assumed, outcome) else outcome
@@ -179,6 +175,12 @@ class EncryptedStore:
         if commit.verbatim is None and commit.expected_seq is None:
             sealed = _replace(sealed, expected_seq=0)
         return sealed, held
+
+    def _written(self, commit: Commit, assumed: _Assumed, done: Committed) -> None:
+        """Hold the keys of created sessions."""
+        for item, held in assumed:
+            if held.creates:
+                self._keys.created(item.key, held, done.incarnation if item is commit else None)
 
     def _refused(self, assumed: _Assumed, error: BaseException) -> bool:
         """Take back what was assumed for a commit that failed; whether it may be sealed anew because a session is another one now."""
@@ -236,10 +238,13 @@ class EncryptedStore:
                 out.append(open_info(info, self._opener(key)))
                 opened += 1
             except KeyUnavailable as error:
-                out.append(closed_info(info))
+                out.append(closed_info(info, KEY_UNAVAILABLE))
                 if self._keyring.forgotten(key):
                     opened += 1
                 missing = error
+            except IntegrityError:  # opening the session says what it is; the others are listed
+                out.append(closed_info(info, DAMAGED))
+                opened += 1
         if missing is not None and not opened:
             raise missing
         return out, cursor

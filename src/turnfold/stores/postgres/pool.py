@@ -1,6 +1,7 @@
 """Connections that are kept: few, last used first, thrown away together when one of them shows that the server went.
 
-The driver's own pool keeps three threads per store and costs 15 µs per use; here there is nothing to keep running.
+The driver's own pool costs as much per use (11 µs), and keeps four threads per store that a forked child would not have; here there is nothing to
+keep running, and a connection that the server closed is found out before it is lent, without a round trip.
 """
 
 from __future__ import annotations

@@ -2,26 +2,29 @@
 
 Theory of operation. A fault is survived when, whatever it was: every acknowledged event is there exactly once and at the place that was told; seqs
 are gap-free; the log verifies (digests, seals); the head is the fold of the log; a commit that was not acknowledged is wholly there or wholly
-absent; and sending any commit again never doubles it, but returns the places that it has. ``Ledger.check`` looks at all of this, by sending
-everything again at the end.
+absent; sending any commit again never doubles it, but returns the places that it has; and a search finds it. ``Ledger.check`` looks at all
+of this, by sending everything again at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from turnfold.client import Client
-from turnfold.errors import SessionNotFound
+from turnfold.errors import NotSupported, SessionNotFound
 from turnfold.limits import IDEMPOTENCY_EVENTS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import Event
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import IDEMPOTENCY_WINDOW, Store
 from turnfold.testing.looking import check_head, read_log
-from turnfold.testing.writers import TENANT, numbered
+from turnfold.testing.writers import TENANT, event_text, numbered
+
+SEARCHES: Final = 4
+"""How many of the offers are searched for."""
 
 
 class Offer(NamedTuple):
@@ -105,6 +108,7 @@ class Ledger:
             self.acknowledge(offer, done.first_seq, done.last_seq)
         after = self._look(store, sessions)
         assert after == self.offers, "sending again moved something"
+        self._find(store)
         report = store.check()
         assert report.problems == (), report.problems
         return Found(
@@ -133,6 +137,21 @@ class Ledger:
         for offer, told in self.offers.items():
             assert told is None or there[offer] == told, f"{offer} was acknowledged at {told}; it is at {there[offer]}"
         return there
+
+    def _find(self, store: Store) -> None:
+        """Search for some of what is there, once the index has caught up: what follows the log loses nothing either."""
+        some = sorted(self.offers)[:: max(1, len(self.offers) // SEARCHES)]
+        with Client(store, tenant=TENANT, close_store=False) as client:
+            client.catch_up()
+            for offer in some:
+                places = self.offers[offer]
+                assert places is not None
+                try:
+                    hits = client.search(event_text(offer.writer, offer.number, 0), session_id=offer.session_id).items
+                except NotSupported:
+                    return
+                found = [hit.seq for hit in hits]  # the phrase first, then others that hold its words
+                assert found[:1] == [places.first_seq], f"a search for {offer}, which is at {places}, finds {found}"
 
     def _verify(self, store: Store, session_id: str) -> None:
         with Client(store, tenant=TENANT, close_store=False) as client:

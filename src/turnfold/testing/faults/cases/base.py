@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from turnfold.client import Client
 from turnfold.errors import TurnfoldError
 from turnfold.model.commit import Committed
 from turnfold.ports.store import Store
@@ -18,6 +20,7 @@ from turnfold.testing.faults.place import CannotBreak, Place
 from turnfold.testing.writers import insist
 
 T = TypeVar("T")
+_LOOK_S = 0.02
 RETRY_S = 60.0
 """How long a writer insists while a server is away."""
 
@@ -118,3 +121,21 @@ class FaultBase:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return thread
+
+    def follow(self, client: Client, seen: list[int]) -> None:
+        """Follow the test's session to its end, beginning again at the cursor after an error; note each seq in ``seen``."""
+        while True:
+            try:
+                for event in client.open(self.session_id, create=False).follow(after=seen[-1] if seen else 0):
+                    seen.append(event.seq)  # noqa: PERF401  # others look at it meanwhile
+            except TurnfoldError as error:
+                assert error.retryable, repr(error)
+                time.sleep(_LOOK_S)
+            else:
+                return
+
+    def wait_until(self, holds: Callable[[], bool], wait_s: float) -> None:
+        """Wait until something holds, or for so long; the caller looks what came of it."""
+        end = time.monotonic() + wait_s
+        while not holds() and time.monotonic() < end:
+            time.sleep(_LOOK_S)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import random
 import time
 
+import msgspec
 import pytest
 
+from turnfold.client import Client
+from turnfold.errors import LeaseLost
+from turnfold.model.session import SessionKey
 from turnfold.testing.faults.cases.base import RETRY_S, FaultBase
+from turnfold.testing.writers import TENANT, insist
 
 ROUNDS = 3
 MANY_ROUNDS = 15
 SERVER_ROUNDS = 6
+LEASE_S = 600.0
 
 
 class KilledClientCases(FaultBase):
@@ -53,6 +59,48 @@ class KilledServerCases(FaultBase):
     def test_restarted_server(self) -> None:
         """Stopped politely, and started again."""
         self._bring_down_once(kill=False)
+
+    def test_lease_outlives_the_server(self) -> None:
+        """A lease that was given is held after the server's death, with its fence."""
+        server = self.can(lambda: self.place.server)
+        store = self.opened()
+        key = SessionKey(TENANT, self.session_id)
+        self.ledger.write(store, self.offer(0))
+        spent = store.acquire_lease(key, "earlier", LEASE_S)
+        store.release_lease(spent)
+        lease = store.acquire_lease(key, "holder", LEASE_S)
+        server.kill()
+        server.start()
+        heir = self.opened()
+        for token in (None, spent.fence):
+            with pytest.raises(LeaseLost):
+                heir.commit(msgspec.structs.replace(self.offer(1).commit(), lease=token))
+        with pytest.raises(LeaseLost):
+            heir.acquire_lease(key, "another", LEASE_S)
+        offer = self.offer(1)
+        done = insist(store, msgspec.structs.replace(self.ledger.offer(offer), lease=lease.fence), RETRY_S)
+        self.ledger.acknowledge(offer, done.first_seq, done.last_seq)
+        store.release_lease(store.renew_lease(lease, LEASE_S))
+        self.check()
+
+    def test_follower_outlives_the_server(self) -> None:
+        """Who follows gets each event once, though the server was away and the events came from elsewhere."""
+        server = self.can(lambda: self.place.server)
+        self.ledger.write(self.opened(), self.offer(0))
+        seen: list[int] = []
+        with Client(self.opened(), close_store=False) as client:
+            follower = self.beside(lambda: self.follow(client, seen))
+            writer = self.writer("w", count=60, retry_s=RETRY_S)
+            writer.wait_for(10)
+            server.kill()
+            server.start()
+            writer.finish(RETRY_S)
+            self.insist(self.opened(), self.offer(1))
+            client.open(self.session_id).close()
+            follower.join(RETRY_S)
+            assert not follower.is_alive(), f"the follower is at {seen[-1:]}"
+        assert seen == list(range(1, len(seen) + 1))
+        assert seen[-1] == self.opened().last_seqs([SessionKey(TENANT, self.session_id)])[SessionKey(TENANT, self.session_id)][1]
 
     @pytest.mark.crash
     @pytest.mark.timeout(600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
@@ -96,34 +95,18 @@ class NetworkCases(FaultBase):
             self.ledger.write(direct, self.offer(0))
             with Client(self._warm(proxy), close_store=False) as client:
                 seen: list[int] = []
-                ready = threading.Event()
-                follower = self.beside(lambda: self._follow(client, seen, ready))
-                assert ready.wait(10)
+                follower = self.beside(lambda: self.follow(client, seen))
+                self.wait_until(lambda: bool(seen), 10)
                 for number in range(1, 21):
                     self.ledger.write(direct, self.offer(number))
                     if number % 5 == 0:
                         proxy.cut()
                 last = direct.last_seqs([SessionKey(TENANT, self.session_id)])[SessionKey(TENANT, self.session_id)][1]
-                end = time.monotonic() + 20
-                while (not seen or seen[-1] < last) and time.monotonic() < end:
-                    time.sleep(0.01)
+                self.wait_until(lambda: seen[-1] >= last, 20)
                 assert seen == list(range(1, last + 1))
                 client.open(self.session_id).close()
                 follower.join(20)
                 assert not follower.is_alive()
-
-    def _follow(self, client: Client, seen: list[int], ready: threading.Event) -> None:
-        while True:
-            try:
-                for event in client.open(self.session_id, create=False).follow(after=seen[-1] if seen else 0):
-                    if event.type != "session.status_changed":
-                        seen.append(event.seq)
-                    ready.set()
-            except TurnfoldError as error:
-                assert error.retryable, repr(error)
-                time.sleep(0.02)
-            else:
-                return
 
     def _proxy(self) -> Proxy:
         return Proxy(self.can(lambda: self.place.port))
