@@ -32,7 +32,7 @@ def main() -> None:
     from moto.s3.responses import S3Response
     from moto.server import main as serve
 
-    S3Response.put_object = _one_after_the_other(S3Response.put_object)  # type: ignore[method-assign]
+    S3Response.put_object = _one_after_the_other(S3Response.put_object)  # type: ignore[method-assign, assignment]
     serve(sys.argv[1:])
 
 
