@@ -146,6 +146,8 @@ FOLLOW_FILES_STEP_S: Final = 0.5
 """How long following files stays in one call: so long at most it takes to end."""
 CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
+PLAN_ATTEMPTS_MAX: Final = 100
+"""How often a change that was planned on a read of the session (a merge, a checkpoint) is planned anew because the session moved on meanwhile."""
 LOCK_WAIT_S_MAX: Final = 30.0
 """How long a writer waits for another process before it says who holds the lock."""
 
