@@ -146,6 +146,8 @@ FOLLOW_FILES_STEP_S: Final = 0.5
 """How long following files stays in one call: so long at most it takes to end."""
 CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
+PLAN_ATTEMPTS_MAX: Final = 100
+"""How often a change that was planned on a read of the session (a merge, a checkpoint) is planned anew because the session moved on meanwhile."""
 LOCK_WAIT_S_MAX: Final = 30.0
 """How long a writer waits for another process before it says who holds the lock."""
 
@@ -166,8 +168,8 @@ COMPACT_QUIET_S: Final = 60.0
 """A session that was written in that time is not compacted at all."""
 COMPACT_TAIL_EVENTS: Final = 1_024
 """The last events of a session that is not idle stay as they are; of those before, what seals cover is cold."""
-COMPACT_EVERY_S: Final = 60.0
-"""How long the background waits between two looks for what is cold."""
+COMPACT_EVERY_S: Final = 600.0
+"""How long the background waits between two looks for what is cold; before the first one, ``COMPACT_QUIET_S``."""
 COMPACT_STEP_S: Final = 0.2
 """How long one step of ``compact`` goes on with its sessions."""
 BLOCK_BYTES: Final = 64 * KIB

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.conftest import Program
+import pytest
+
+from tests.cli.conftest import SRC, Program
 from tests.migration import golden
+from turnfold.core import cold
 from turnfold.stores.sqlite import schema
 
 NEWER = list(schema.MIGRATIONS[1:])
@@ -58,3 +61,19 @@ def test_compact_of_what_is_warm(program: Program, tmp_path: Path) -> None:
     for url in (program.store, f"files:///{tmp_path / 'sessions'}"):
         assert program.text("--store", url, "store", "compact") == "nothing is cold enough to be rewritten\n"
         assert program.json("--store", url, "store", "compact")["segment_count"] == 0
+
+
+def test_compact_and_reclaim(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cold, "COMPACT_QUIET_S", 0.0)
+    monkeypatch.setattr(cold, "COMPACT_IDLE_S", 0.0)
+    file = next((SRC / "turnfold" / "data" / "sample" / "codex").glob("*.jsonl"))
+    for url in (program.store, f"files:///{tmp_path / 'sessions'}"):
+        program.run("--store", url, "import", str(file))
+        before = program.text("--store", url, "events", "019cb0d4")
+        done = program.json("--store", url, "store", "compact", "--reclaim")
+        assert done["event_count"] > 20
+        assert done["bytes_after"] < 0.7 * done["bytes_before"]
+        assert program.text("--store", url, "events", "019cb0d4") == before
+        assert program.text("--store", url, "store", "compact") == "nothing is cold enough to be rewritten\n"
+        assert program.json("--store", url, "store", "check")["ok"] is True
+    assert program.json("store", "info")["free_bytes"] == 0

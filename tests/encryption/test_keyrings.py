@@ -3,18 +3,32 @@
 import base64
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import keyring as system_keyring
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 
 import turnfold as tf
 from tests.encryption.conftest import QUIET, Place
+from tests.support import ROOT
 from turnfold.codec.keyring import make_master, unwrap, wrap
-from turnfold.errors import AlreadyExists, IntegrityError, InvalidInput, KeyUnavailable, MissingExtra, NotSupported, PermissionDenied
+from turnfold.errors import (
+    AlreadyExists,
+    IntegrityError,
+    InvalidInput,
+    KeyUnavailable,
+    MissingExtra,
+    NotSupported,
+    PermissionDenied,
+    TurnfoldError,
+)
 from turnfold.limits import KEY_CACHE_SESSIONS_MAX
 from turnfold.model.query import EventQuery
 from turnfold.model.session import SessionKey
@@ -56,6 +70,67 @@ def test_what_is_no_keyring(tmp_path: Path, content: bytes) -> None:
     path.chmod(0o600)
     with pytest.raises(IntegrityError):
         FileKeyring(path)
+
+
+def test_no_damage_gives_another_key(tmp_path: Path) -> None:
+    """Whatever byte of a keyring is changed: the key is the same, or an error says that there is none."""
+    path = tmp_path / "keys"
+    keyring = FileKeyring.create_file(path)
+    secret, index, raw = keyring.create(S, "i").secret, keyring.index_secret(), path.read_bytes()
+
+    @given(st.integers(0, len(raw) - 1), st.integers(1, 255))
+    def damage(at: int, change: int) -> None:
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ change]) + raw[at + 1 :])
+        with suppress(TurnfoldError):
+            damaged = FileKeyring(path)
+            assert (damaged.current(S, "i").secret, damaged.index_secret()) == (secret, index)
+
+    damage()
+
+
+def test_what_a_killed_process_left_goes_with_a_forgotten_key(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    keyring = FileKeyring.create_file(path)
+    keyring.create(S, "i")
+    left = tmp_path / "keys.1.2.tmp"
+    left.write_bytes(path.read_bytes())
+    keyring.forget(S)
+    assert not left.exists()
+
+
+def _make_and_forget(path: str) -> None:
+    keyring = FileKeyring(path)
+    number = 0
+    while True:
+        key = SessionKey("default", f"s{number}")
+        keyring.create(key, "i")
+        os.write(1, f"made {number}\n".encode())
+        if number % 3 == 0:
+            keyring.forget(key)
+            os.write(1, f"forgot {number}\n".encode())
+        number += 1
+
+
+def test_killed_at_any_time_it_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    for turn in range(4):
+        path = tmp_path / f"keys{turn}"
+        FileKeyring.create_file(path)
+        code = f"from tests.encryption.test_keyrings import _make_and_forget; _make_and_forget({str(path)!r})"
+        with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            heard = [process.stdout.readline() for _ in range(3 + 7 * turn)]
+            process.kill()
+            heard += process.stdout.read().splitlines(keepends=True)
+        said = [line.split() for line in heard if line.endswith("\n")]
+        made, forgot = ({int(number) for word, number in said if word == what} for what in ("made", "forgot"))
+        assert made
+        keyring = FileKeyring(path)
+        kept = {info.session_id for info in keyring.list_keys() if info.state == "current" and info.kind == "session"}
+        assert {f"s{number}" for number in made - forgot - {max(made)}} <= kept
+        assert not kept & {f"s{number}" for number in forgot}
+        for name in kept:
+            keyring.current(SessionKey("default", str(name)), "i")
+        keyring.create(S, "goes on")
 
 
 def test_a_newer_keyring_is_refused_by_name(tmp_path: Path) -> None:

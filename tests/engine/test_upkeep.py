@@ -104,6 +104,7 @@ def test_seals_still_verify_over_a_pruned_range(store_url: str) -> None:
 def test_the_thread_compacts_what_is_cold(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "IDLE_S", 0.05)
     monkeypatch.setattr(upkeep, "COMPACT_EVERY_S", 0.05)
+    monkeypatch.setattr(upkeep, "COMPACT_QUIET_S", 0.05)
     monkeypatch.setattr(cold, "COMPACT_QUIET_S", 0.0)
     monkeypatch.setattr(cold, "COMPACT_IDLE_S", 0.0)
     with tf.connect(f"{scheme}:///{tmp_path / 'store'}") as client:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,18 +13,19 @@ import pytest
 from tests.redis_servers import key_space, open_redis, redis_url_or_stop, with_options
 from turnfold.core.redaction import redact_of
 from turnfold.core.search import index_rows
-from turnfold.errors import LimitExceeded, SequenceConflict
+from turnfold.errors import LimitExceeded, SequenceConflict, StoreUnavailable
 from turnfold.model.query import EventQuery, SearchQuery, SessionQuery
 from turnfold.model.run import Run
 from turnfold.model.session import SessionKey
 from turnfold.stores.redis import RedisStore
 from turnfold.stores.redis.also import SETTLE_AFTER_US
 from turnfold.stores.redis.claims import Claims
-from turnfold.stores.redis.links import command
+from turnfold.stores.redis.links import _Node, command
 from turnfold.stores.redis.scripts import STALE_US
 from turnfold.stores.redis.writing import Room
 from turnfold.testing.clock import FakeClock
 from turnfold.testing.contract import build
+from turnfold.testing.servers.redis import RedisServer, executable
 
 KEY, SCOPE = SessionKey("default", "s1"), SessionKey("default", "~state/owner/alice")
 
@@ -220,3 +223,77 @@ def dump(store: RedisStore) -> Iterator[bytes]:
             yield from room.links.one(command(b"HGETALL", name))
         elif kind == b"string":
             yield room.links.one(command(b"GET", name))
+
+
+@pytest.mark.parametrize("step", ["creation", "rare commit", "append"])
+def test_lost_answer_leaves_the_session_in_its_lists(store: RedisStore, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """The server does it, the connection breaks before the answer; what is sent again must not take back what the first one relies on."""
+    if step != "creation":
+        store.commit(build.commit(KEY, "x", genesis=build.genesis(owner="alice", owner_sessions_max=1)))
+    later = build.event("later", at_us=build.AT_US + 3_600_000_000)
+    commits = {
+        "creation": build.commit(KEY, later, genesis=build.genesis(owner="alice", owner_sessions_max=1)),
+        "rare commit": build.commit(KEY, later, runs=(Run(id="r", session_id="s1"),)),
+        "append": build.commit(KEY, later),
+    }
+    exchange, needle = _Node.exchange, (b"RPUSH" if step != "append" else b"later")
+    lost: list[bytes] = []
+
+    def losing(node: _Node, data: bytes, count: int) -> list[Any]:
+        answers = exchange(node, data, count)
+        written = step != "append" or not (isinstance(answers[0], bytes) and b"alice" in answers[0])
+        if needle in data and not lost and written and not isinstance(answers[0], Exception):
+            lost.append(data)
+            raise ConnectionError("cut after the server had done it")
+        return answers
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Node, "exchange", losing)
+        done = store.commit(commits[step])
+    assert lost
+    assert done.repeated
+    assert ids(store) == ids(store, owner="alice") == ["s1"]
+    assert store.check().problems == ()
+    with pytest.raises(LimitExceeded):
+        store.commit(build.commit(SessionKey("default", "s2"), "x", genesis=build.genesis(owner="alice", owner_sessions_max=1)))
+
+
+def test_entries_that_no_session_confirms_are_removed_in_time(store: RedisStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        die_at(patch, Room, "apply")
+        with pytest.raises(Died):
+            store.commit(build.commit(KEY, "x", genesis=build.genesis()))
+    room = store._room  # looks at what the store keeps
+    look = command(b"ZCARD", room.names.listing("default", "session"))
+    assert ids(store) == []
+    assert room.links.one(look) == 1
+    clock.advance(STALE_US + 1)
+    assert ids(store) == []
+    assert room.links.one(look) == 0
+
+
+def test_a_server_that_is_away_is_told_to_all_at_once(tmp_path: Path) -> None:
+    """Sixteen threads wait together, not one after the other."""
+    if executable() is None:
+        pytest.skip("no redis-server is installed")
+    with RedisServer(tmp_path) as server:
+        store = RedisStore(f"{server.url}?wait_s=1")
+        store.commit(build.commit(KEY, "x", genesis=build.genesis()))
+        server.kill()
+        began = time.monotonic()
+        errors: list[Exception] = []
+
+        def append() -> None:
+            try:
+                store.commit(build.commit(KEY, "x"))
+            except StoreUnavailable as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=append) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(errors) == 16
+        assert time.monotonic() - began < 6
+        store.close()

@@ -30,3 +30,11 @@ def test_nothing_but_the_package_is_installed() -> None:
     files = importlib.metadata.files("turnfold") or []
     tops = {file.parts[0] for file in files if ".." not in file.parts}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"turnfold"}
+
+
+def test_the_migrations_travel_with_it(tmp_path: Path) -> None:
+    assert sorted((PACKAGE / "stores" / "sqlite" / "migrations").glob("*.sql"))
+    assert sorted((PACKAGE / "stores" / "postgres" / "migrations").glob("*.sql"))
+    with turnfold.connect(f"sqlite:///{tmp_path / 's.db'}") as client:
+        client.open("s").append(turnfold.user("hello"))
+        assert client.store.migrate(post=True, dry_run=True).applied == ()

@@ -62,9 +62,12 @@ def decode_line(raw: bytes, number: int, where: str) -> Line:
         IntegrityError: It is none; names file and line, and shows nothing of it.
     """
     try:
-        return _decoder.decode(raw)
+        line = _decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise IntegrityError(f"the keyring {where} is damaged at line {number}", hint="restore it from a backup", line=number) from None
+        line = None
+    if line is None or (line.key is not None and len(line.key) != KEY_BYTES) or (line.kid is not None and line.wrapped is None):
+        raise IntegrityError(f"the keyring {where} is damaged at line {number}", hint="restore it from a backup", line=number)
+    return line
 
 
 def wrap(master: bytes, secret: bytes, context: bytes) -> bytes:

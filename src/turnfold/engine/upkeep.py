@@ -14,7 +14,7 @@ import time
 from turnfold.codec.seal import leaf, seal_root
 from turnfold.errors import SessionNotFound, TurnfoldError
 from turnfold.ids import now_us
-from turnfold.limits import COMPACT_EVERY_S, FOLLOWER_BATCH_EVENTS, SEAL_EVENTS
+from turnfold.limits import COMPACT_EVERY_S, COMPACT_QUIET_S, FOLLOWER_BATCH_EVENTS, SEAL_EVENTS
 from turnfold.model.event import Event, RangeTombstone, Seal
 from turnfold.model.query import ChangedSession, EventPage, EventQuery
 from turnfold.model.session import SessionKey
@@ -42,7 +42,7 @@ class Upkeep:
         self._thread: threading.Thread | None = None
         self._since: float | None = None
         self._last = 0.0
-        self._compact_at = time.monotonic() + COMPACT_EVERY_S
+        self._compact_at = time.monotonic() + COMPACT_QUIET_S
         self.enabled = True
 
     def touched(self) -> None:

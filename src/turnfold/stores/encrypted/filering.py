@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 import msgspec
@@ -152,7 +153,9 @@ class FileKeyring:
         self._refresh()
 
     def _rewrite(self, lines: Iterable[Line]) -> None:
-        """Replace the file durably; called while writing."""
+        """Replace the file durably; called while writing. What a killed process left beside it may hold keys that are to be gone."""
+        for left in self._path.absolute().parent.glob(f"{escape(self._path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
         write_atomically(self._path.absolute(), b"".join(map(encode_line, lines)))
         self._refresh()
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from turnfold.errors import InvalidInput
 from turnfold.ports.keyring import Keyring, Kms
 from turnfold.stores.encrypted.derived import DerivedKeyring
-from turnfold.stores.encrypted.filering import FileKeyring
-from turnfold.stores.encrypted.masters import SystemMasters
 
 ENVIRONMENT, SYSTEM, FILE = "env:", "os:", "file:"
 
@@ -24,10 +22,14 @@ def open_keyring(spec: str, *, kms: Kms | None = None, data_dir: Path | None = N
     Raises:
         KeyUnavailable: There is none, or it cannot be used as it is.
     """
-    if kms is not None or not spec.startswith((ENVIRONMENT, SYSTEM)):
-        return FileKeyring(_path(spec), kms=kms)
-    if spec.startswith(ENVIRONMENT):
+    if spec.startswith(ENVIRONMENT) and kms is None:
         return DerivedKeyring.from_environment(spec.removeprefix(ENVIRONMENT))
+    from turnfold.stores.encrypted.filering import FileKeyring  # which locks files as POSIX has it; keys in the environment need none
+
+    if kms is not None or not spec.startswith(SYSTEM):
+        return FileKeyring(_path(spec), kms=kms)
+    from turnfold.stores.encrypted.masters import SystemMasters
+
     return FileKeyring(_system_path(spec, data_dir), kms=SystemMasters(spec.removeprefix(SYSTEM)))
 
 
@@ -47,8 +49,12 @@ def new_keyring(spec: str, *, kms: Kms | None = None, masters_in: str = "a KMS",
     if spec.startswith(ENVIRONMENT):
         hint = "turnfold keys new --print makes a master key; put it into the variable"
         raise InvalidInput(f"{spec} is in the environment, where nothing can be made", hint=hint)
+    from turnfold.stores.encrypted.filering import FileKeyring
+
     if not spec.startswith(SYSTEM):
         return FileKeyring.create_file(_path(spec), kms=kms, masters_in=masters_in)
+    from turnfold.stores.encrypted.masters import SystemMasters
+
     path = _system_path(spec, data_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return FileKeyring.create_file(path, kms=SystemMasters.make(spec.removeprefix(SYSTEM)), masters_in=spec)

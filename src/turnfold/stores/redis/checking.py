@@ -30,20 +30,17 @@ def check_store(room: Room, address: Address) -> CheckReport:
     for keys in _sessions(room):
         calls = [command(name, room.names.one(key, place), *more) for key in keys for name, place, *more in _LOOKS]
         answers = room.links.all(calls)
-        for at, key in enumerate(keys):
-            raw, length, incarnation = answers[3 * at : 3 * at + 3]
-            if raw is None:
-                continue
-            head = decode_head(raw)
+        found = [(key, decode_head(answers[3 * at])) for at, key in enumerate(keys) if answers[3 * at] is not None]
+        rows = [answers[3 * at + 1 : 3 * at + 3] for at in range(len(keys)) if answers[3 * at] is not None]
+        looks = [command(b"ZSCORE", room.names.listing(key.tenant, head.kind), listed_of(key, head).member()) for key, head in found]
+        for (key, head), (length, incarnation), score in zip(found, rows, room.links.all(looks), strict=True):
             session_count += 1
             event_count += length
             if length != head.last_seq:
                 problems.append(f"session {key.session_id!r}: its head is at seq {head.last_seq}, its log has {length} places")
             if incarnation is None or incarnation.decode() != head.incarnation:
                 problems.append(f"session {key.session_id!r}: its head and its rows are of different creations")
-            listed = listed_of(key, head)
-            name = room.names.listing(key.tenant, head.kind)
-            if room.links.one(command(b"ZSCORE", name, listed.member())) is None:
+            if score is None:
                 problems.append(f"session {key.session_id!r}: it is missing in the list of its tenant")
     facts["session_count"], facts["event_count"] = session_count, event_count
     return CheckReport(tuple(problems), facts)

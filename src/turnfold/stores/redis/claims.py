@@ -53,6 +53,11 @@ def new_claim(now_us: int) -> str:
     return f"{now_us:x}-{os.urandom(6).hex()}"
 
 
+def is_stale(claim: str, now_us: int) -> bool:
+    """Whether a claim is so old that no commit can rely on it any more."""
+    return now_us - int(claim.partition("-")[0], 16) > STALE_US
+
+
 def list_member(member: bytes) -> tuple[str, str, str]:
     """Return claim, incarnation and session id of a list's entry."""
     return _decode_member(member)
@@ -100,6 +105,15 @@ class Claims:
         """Remove list entries that nothing confirms any more."""
         member = listed.member()
         self._links.all([command(b"ZREM", name, member) for name in self._lists(listed)])
+
+    def withdraw(self, listed: Listed) -> None:
+        """Take back the claims of a commit that says it was not written, unless it was: its first answer may have been lost."""
+        raw = self._links.one(command(b"GET", self._names.one(listed.key, H)))
+        head = None if raw is None else decode_head(raw)
+        if head is None or listed_of(listed.key, head) != listed:
+            self.take_back(listed)
+        if listed.kind == "session" and (head is None or head.incarnation != listed.incarnation):
+            self.release(listed.key, listed.incarnation, listed.owner)
 
     def _lists(self, listed: Listed) -> Iterator[bytes]:
         tenant, kind, owner, agent = listed.key.tenant, listed.kind, listed.owner, listed.agent

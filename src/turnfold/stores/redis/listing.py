@@ -9,7 +9,7 @@ from turnfold.core.fold import info_fields
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
 from turnfold.model.query import SessionQuery
 from turnfold.model.session import SessionInfo, SessionKey
-from turnfold.stores.redis.claims import list_member
+from turnfold.stores.redis.claims import is_stale, list_member
 from turnfold.stores.redis.keys import H, M
 from turnfold.stores.redis.links import command
 from turnfold.stores.redis.reading import entries_of
@@ -31,7 +31,7 @@ def list_sessions(room: Room, query: SessionQuery, now_us: int) -> tuple[list[Se
     check_list_limit(query.limit)
     below = parse_list_cursor(query.cursor)
     found: dict[str, tuple[Place, HeadRow]] = {}
-    for seen_us, heads in _walk(room, query, None if below is None else below[0]):
+    for seen_us, heads in _walk(room, query, None if below is None else below[0], now_us):
         for session_id, head in heads:
             place = (head.updated_at_us, session_id)
             if (below is None or place < below) and _may_match(query, session_id, head, now_us):
@@ -59,8 +59,8 @@ def session_ids(room: Room, tenant: str, kind: str, owner: str | None, agent: st
             return
 
 
-def _walk(room: Room, query: SessionQuery, from_us: int | None) -> Iterator[tuple[int, list[tuple[str, HeadRow]]]]:
-    """Yield, downwards, the place of the last entry seen and the sessions that confirm theirs."""
+def _walk(room: Room, query: SessionQuery, from_us: int | None, now_us: int) -> Iterator[tuple[int, list[tuple[str, HeadRow]]]]:
+    """Yield, downwards, the place of the last entry seen and the sessions that confirm theirs; remove entries that none ever will."""
     name = room.names.listing(query.tenant, query.kind, query.owner, query.agent)
     start = b"+inf" if from_us is None else b"%d" % from_us
     offset, size = 0, max(CHUNK_MIN, query.limit + 1)
@@ -72,10 +72,16 @@ def _walk(room: Room, query: SessionQuery, from_us: int | None) -> Iterator[tupl
         keys = [SessionKey(query.tenant, session_id) for (_, _, session_id), _ in entries]
         heads = room.links.all([command(b"GET", room.names.one(key, H)) for key in keys])
         confirmed: list[tuple[str, HeadRow]] = []
-        for ((claim, incarnation, session_id), at_us), raw in zip(entries, heads, strict=True):
+        dead: list[bytes] = []
+        for ((claim, incarnation, session_id), at_us), raw, member in zip(entries, heads, flat[::2], strict=True):
             head = None if raw is None else decode_head(raw)
             if head is not None and (head.incarnation, head.listed_at_us, head.listed_claim) == (incarnation, at_us, claim):
                 confirmed.append((session_id, head))
+            elif is_stale(claim, now_us):
+                dead.append(member)
+        if dead:
+            room.links.one(command(b"ZREM", name, *dead))
+            offset -= len(dead)
         if entries:
             yield entries[-1][1], confirmed
         if len(entries) < size:

@@ -82,7 +82,7 @@ class RedisStore:
         self._writer = Writer(self._room, self._claims, integrity_key)
         self._also = Also(self._room, self.commit)
         self._reader = Reader(self._room)
-        self._combiner: Combiner[Call, Any] = Combiner(self._links.run)
+        self._combiner: Combiner[Call, Any] = Combiner(self._run_group)
         self._watcher = Watcher(self._links, self._room.channel.encode())
         try:
             kept = self._begin()
@@ -138,6 +138,13 @@ class RedisStore:
                 out.append(error)
         return out
 
+    def _run_group(self, calls: Sequence[Call]) -> list[Any]:
+        """Make the calls of several callers; where the server is away all of them are told, instead of each waiting in its turn."""
+        try:
+            return self._links.run(calls)
+        except TurnfoldError as error:
+            return [error] * len(calls)
+
     def _append_call(self, commit: Commit, claim: tuple[int, str] = (0, "")) -> Call:
         room = self._room
         words = append_words(commit, 0 if room.clock is None else room.clock(), room.channel, claim)
@@ -172,6 +179,7 @@ class RedisStore:
                 return Committed(done[0], done[0] + len(commit.events) - 1, False, None, False, done[2], done[3], done[1])
         if isinstance(answer, Exception):
             raise self._links.translated(answer) from answer
+        self._claims.withdraw(listed)
         return self._writer.commit(commit)
 
     # ---- reading ---------------------------------------------------------------------------------------------------------------------

@@ -245,7 +245,10 @@ class Writer:
             conditions.append(["HGET", C, SEARCH, facts.cursor or False])
         written = self._write(commit, draft, conditions, carried, is_claimed=listed is not None)
         if listed is not None and listed != before:
-            self._claims.take_back(before if written else listed)
+            if written:
+                self._claims.take_back(before)
+            else:
+                self._claims.withdraw(listed)
         if not written:
             return None
         return Committed(first, last, incarnation=head.incarnation, branch=branch, recorded_at_us=facts.now_us)
@@ -357,9 +360,7 @@ class Writer:
         draft.commands.append(["HSET", P, "inc", genesis.incarnation])
         conditions: list[Command] = [["GET", H, False], ["GET", T, False if facts.tombstone is None else facts.tombstone]]
         if not self._write(commit, draft, conditions, carried, is_claimed=True):
-            self._claims.take_back(listed)
-            if genesis.kind == "session":
-                self._claims.release(commit.key, genesis.incarnation, genesis.owner)
+            self._claims.withdraw(listed)
             return None
         at_us = now_us if commit.verbatim is None else commit.verbatim.updated_at_us
         return Committed(first, last, created=True, incarnation=genesis.incarnation, branch=branch, recorded_at_us=at_us)
