@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from turnfold.copying import copy as copy
     from turnfold.copying import copy_async as copy_async
     from turnfold.core.fold import payload_of as payload_of
+    from turnfold.core.merging import Append as Append
+    from turnfold.core.merging import MergePlan as MergePlan
+    from turnfold.core.merging import MergeSides as MergeSides
+    from turnfold.core.merging import MergeStrategy as MergeStrategy
+    from turnfold.core.merging import Selective as Selective
+    from turnfold.core.merging import StateMerge as StateMerge
+    from turnfold.core.merging import merge_state as merge_state
     from turnfold.core.upcasting import upcaster as upcaster
     from turnfold.core.window import Window as Window
     from turnfold.engine._async.session import AsyncSession as AsyncSession
@@ -62,6 +69,8 @@ if TYPE_CHECKING:
     from turnfold.errors import TurnfoldError as TurnfoldError
     from turnfold.model.answers import Appended as Appended
     from turnfold.model.answers import Diff as Diff
+    from turnfold.model.answers import DiffRow as DiffRow
+    from turnfold.model.answers import Merged as Merged
     from turnfold.model.event import Event as Event
     from turnfold.model.event import NewEvent as NewEvent
     from turnfold.model.keys import KeyInfo as KeyInfo
@@ -102,7 +111,8 @@ _ERRORS = (
     "SessionNotFound SessionSuspended StoreClosed StoreCorrupt StoreUnavailable TurnfoldError"
 )
 _HOMES = {
-    "turnfold.model.answers": "Appended Diff",
+    "turnfold.model.answers": "Appended Diff DiffRow Merged",
+    "turnfold.core.merging": "Append MergePlan MergeSides MergeStrategy Selective StateMerge merge_state",
     "turnfold.engine.verify": "Verified",
     "turnfold.engine.resuming": "Resumption",
     "turnfold.engine.searching": "SearchHit",

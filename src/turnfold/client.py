@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from msgspec.structs import replace
 
+from turnfold.core.branches import key_of
 from turnfold.core.lifecycle import PENDING
 from turnfold.engine._sync.files import Files
 from turnfold.engine._sync.session import Session
@@ -155,7 +156,8 @@ class Client(Files):
                 raise
         else:
             fence = None if lease is None else lease.fence
-            return Session(context, key, owner=scope, incarnation=head.info.incarnation, branch=branch, fence=fence)
+            pinned = None if branch is None else key_of(head, branch)
+            return Session(context, key, owner=scope, incarnation=head.info.incarnation, branch=pinned, fence=fence)
         settings = context.settings
         data = t.SessionCreated(
             agent=agent and check_name(agent, "agent"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from msgspec.structs import replace
 
+from turnfold.core.branches import key_of
 from turnfold.core.lifecycle import PENDING
 from turnfold.engine._async.files import AsyncFiles
 from turnfold.engine._async.session import AsyncSession
@@ -154,7 +155,8 @@ class AsyncClient(AsyncFiles):
                 raise
         else:
             fence = None if lease is None else lease.fence
-            return AsyncSession(context, key, owner=scope, incarnation=head.info.incarnation, branch=branch, fence=fence)
+            pinned = None if branch is None else key_of(head, branch)
+            return AsyncSession(context, key, owner=scope, incarnation=head.info.incarnation, branch=pinned, fence=fence)
         settings = context.settings
         data = t.SessionCreated(
             agent=agent and check_name(agent, "agent"),

@@ -124,8 +124,12 @@ COPY_PIECE_EVENTS: Final = 2_000
 """Events that a copy holds and commits at a time."""
 COPY_PIECE_BYTES: Final = 8 * MIB
 """Bytes of events and parts that a copy holds and commits at a time; one more event may come on top."""
+COPY_SMALL_EVENTS: Final = 200
+"""A session with more events is copied by itself."""
 COPY_GROUP_SESSIONS: Final = 200
 """Small sessions that a copy commits together."""
+COPY_WORKERS: Final = 8
+"""Sessions that a copy looks at at once."""
 COPY_ATTEMPTS_MAX: Final = 20
 """How often a copy begins a session anew because it changed meanwhile."""
 BUNDLE_HELD_BYTES: Final = 8 * MIB
@@ -146,6 +150,8 @@ FOLLOW_FILES_STEP_S: Final = 0.5
 """How long following files stays in one call: so long at most it takes to end."""
 CATCH_UP_MS_MAX: Final = 2_000
 """How long a query waits for the index to catch up before it answers with ``indexed_through``."""
+PLAN_ATTEMPTS_MAX: Final = 100
+"""How often a change that was planned on a read of the session (a merge, a checkpoint) is planned anew because the session moved on meanwhile."""
 LOCK_WAIT_S_MAX: Final = 30.0
 """How long a writer waits for another process before it says who holds the lock."""
 

@@ -128,6 +128,7 @@ CLIENT: dict[str, Call | str] = {
 }
 
 SESSION: dict[str, Call | str] = {
+    "abandon": opened(lambda session: session.abandon("side")),
     "activate": opened(lambda session: session.activate()),
     "append": opened(lambda session: session.append(tf.user("intruding"))),
     "archive": opened(lambda session: session.archive()),
@@ -136,6 +137,7 @@ SESSION: dict[str, Call | str] = {
     "checkpoint": opened(lambda session: session.checkpoint("theirs")),
     "checkpoints": opened(lambda session: session.checkpoints()),
     "close": opened(ends),
+    "common_ancestor": opened(lambda session: session.common_ancestor("main", "side")),
     "delete_checkpoint": opened(lambda session: session.delete_checkpoint("mark")),
     "diff": opened(lambda session: session.diff("main", "side")),
     "event": opened(lambda session: session.event(2)),
@@ -145,12 +147,15 @@ SESSION: dict[str, Call | str] = {
     "head": opened(lambda session: session.head()),
     "id": "says what the handle was opened with",
     "info": opened(lambda session: session.info()),
+    "lineage": opened(lambda session: session.lineage("side")),
+    "merge": opened(lambda session: session.merge("side")),
     "messages": opened(lambda session: [session.messages(), session.messages(last=1)]),
     "part": lambda client, victim: client.open("s1").part(victim.part),
     "persist": opened(lambda session: session.persist()),
     "pin": opened(lambda session: session.pin(2)),
     "pins": opened(lambda session: session.pins()),
     "redact": opened(lambda session: session.redact(2)),
+    "rename": opened(lambda session: session.rename("side", "theirs")),
     "reset": opened(lambda session: session.reset()),
     "restore": opened(lambda session: session.restore(2)),
     "resume": opened(lambda session: session.resume()),

@@ -1,13 +1,19 @@
-"""Views of branches: which stretches of the one log make up a branch."""
+"""Views of branches: which stretches of the one log make up a branch, what it is called, and where two of them part.
+
+A branch is stored under the name that it was created with, and its events carry that name for ever; renaming gives it a label. So a handle in
+another process that knows the old name goes on writing to the same branch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from turnfold.errors import NotFound
 from turnfold.model.event import MAIN
-from turnfold.model.session import Branch
+from turnfold.model.session import Branch, Head
 
 
 class Segment(NamedTuple):
@@ -63,3 +69,81 @@ def owner_of(branches: Mapping[str, Branch], name: str, seq: int) -> str:
         if part.after < seq and (part.upto is None or seq <= part.upto):
             return part.branch
     return name
+
+
+def key_of(head: Head, name: str) -> str:
+    """Return the name that the events of a branch carry, for what it is called now. A name that nobody has is returned as it is."""
+    entry = head.entry("branch_name", name)
+    return name if entry is None or entry.value is None else msgspec.json.decode(entry.value, type=str)
+
+
+def labels_of(head: Head) -> dict[str, str]:
+    """What renamed branches are called now, by the names that their events carry."""
+    return {name: msgspec.json.decode(entry.value or b"", type=str) for name, entry in head.named("branch_label").items()}
+
+
+def named_branches(head: Head, branches: Mapping[str, Branch]) -> list[Branch]:
+    """Return all branches as people call them, ``main`` first, then in order of their creation."""
+    labels, abandoned = labels_of(head), head.named("abandoned")
+    ordered = sorted(branches.values(), key=lambda branch: branch.created_seq)
+    return [
+        msgspec.structs.replace(
+            branch,
+            name=labels.get(branch.name, branch.name),
+            parent=None if branch.parent is None else labels.get(branch.parent, branch.parent),
+            created_as=branch.name if branch.name in labels else None,
+            abandoned=branch.name in abandoned,
+        )
+        for branch in (Branch(MAIN), *ordered)
+    ]
+
+
+class Place(NamedTuple):
+    """A seq on a branch."""
+
+    branch: str
+    seq: int
+
+
+def lineage(branches: Mapping[str, Branch], name: str) -> list[Branch]:
+    """Return a branch and what it came from: itself first, ``main`` last.
+
+    Raises:
+        NotFound: No such branch.
+    """
+    out: list[Branch] = []
+    while name != MAIN:
+        branch = branches.get(name)
+        if branch is None:
+            raise NotFound(f"there is no branch {name!r}", branch=name)
+        out.append(branch)
+        name = branch.parent or MAIN
+    return [*out, Branch(MAIN)]
+
+
+def common_ancestor(branches: Mapping[str, Branch], ours: str, theirs: str, last_seq: int) -> Place:
+    """Return the last place that the views of two branches share.
+
+    Args:
+        branches: All branches of the session by name, without ``main``.
+        ours: A branch.
+        theirs: Another, or the same.
+        last_seq: The end of the session.
+
+    Returns:
+        The place; seq 0 of ``main`` where they share nothing.
+    """
+    base = Place(MAIN, 0)
+    for mine, other in zip(segments(branches, ours), segments(branches, theirs), strict=False):
+        if (mine.branch, mine.after) != (other.branch, other.after):
+            break
+        ends = [part.upto for part in (mine, other) if part.upto is not None]
+        base = Place(mine.branch, min(ends) if ends else last_seq)
+        if mine.upto != other.upto:
+            break
+    return base
+
+
+def has_place(branches: Mapping[str, Branch], name: str, place: Place) -> bool:
+    """Whether a place of an ancestor (or of the branch itself) is one of the branch's own past."""
+    return any(part.branch == place.branch and (part.upto is None or place.seq <= part.upto) for part in segments(branches, name))

@@ -161,15 +161,37 @@ class _Builder:
 
     def _branch_created(self, index: int, _event: Event, data: t.BranchCreated) -> None:
         self._guard("branch", data.name, present=False)
+        self._guard("branch_name", data.name, present=False)
         self._set("branch", data.name, {"parent": data.parent, "fork_seq": data.fork_seq}, index)
         self.branch_count += 1
 
     def _branch_switched(self, _index: int, _event: Event, data: t.BranchSwitched) -> None:
         self.active_branch = data.name
 
+    def _branch_renamed(self, index: int, _event: Event, data: t.BranchRenamed) -> None:
+        self._guard("branch", data.name, present=True)
+        if data.previous:
+            self._guard("branch_name", data.previous, present=True)
+            self._set("branch_name", data.previous, None, index)
+        if data.label:
+            self._guard("branch", data.label, present=False)
+            self._guard("branch_name", data.label, present=False)
+            self._set("branch_name", data.label, data.name, index)
+        self._set("branch_label", data.name, data.label or None, index)
+
+    def _branch_abandoned(self, index: int, _event: Event, data: t.BranchAbandoned) -> None:
+        self._guard("branch", data.name, present=True)
+        self._guard("abandoned", data.name, present=data.undone)
+        self._set("abandoned", data.name, None if data.undone else True, index)
+        self.branch_count += 1 if data.undone else -1
+
     def _checkpoint(self, index: int, _event: Event, data: t.CheckpointCreated) -> None:
         self._guard("checkpoint", data.name, present=data.deleted)
-        value = None if data.deleted else {"branch": data.branch, "seq": data.at_seq}
+        value: dict[str, Any] | None = {"branch": data.branch, "seq": data.at_seq}
+        if data.deleted:
+            value = None
+        elif data.parent is not None or data.kind != "manual":
+            value = {"branch": data.branch, "seq": data.at_seq, "parent": data.parent, "kind": data.kind}
         self._set("checkpoint", data.name, value, index)
         self.checkpoint_count += -1 if data.deleted else 1
 
@@ -299,7 +321,7 @@ def branches_of(head: Head) -> dict[str, Branch]:
 
 
 def branches_from(entries: Iterable[Entry]) -> dict[str, Branch]:
-    """Branches out of head entries."""
+    """Branches out of head entries, by the names that their events carry."""
     out: dict[str, Branch] = {}
     for entry in entries:
         if entry.kind == "branch" and entry.value is not None:
@@ -313,5 +335,6 @@ def checkpoints_of(head: Head) -> dict[str, Checkpoint]:
     out: dict[str, Checkpoint] = {}
     for name, entry in head.named("checkpoint").items():
         value = msgspec.json.decode(entry.value or b"{}")
-        out[name] = Checkpoint(name, value["branch"], value["seq"], entry.seq)
+        kind = value.get("kind", "manual")
+        out[name] = Checkpoint(name, value["branch"], value["seq"], entry.seq, value.get("parent"), kind)
     return out

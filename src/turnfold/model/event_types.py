@@ -64,13 +64,43 @@ class BranchSwitched(_Payload):
     previous: str | None = None
 
 
+class BranchRenamed(_Payload):
+    """A branch is called ``label`` from now on; its events go on naming it ``name``, as it was created. "" takes the label away."""
+
+    name: str
+    label: str = ""
+    previous: str = ""
+
+
+class BranchAbandoned(_Payload):
+    """A branch is put away: lists leave it out, and it does not count as a branch any more. ``undone`` takes it up again."""
+
+    name: str
+    reason: str | None = None
+    undone: bool = False
+
+
+class BranchMerged(_Payload):
+    """What ``source`` had after the place where the two part was brought to this event's branch, by copies just before this event."""
+
+    source: str
+    source_seq: int
+    base_seq: int = 0
+    strategy: str = "append"
+    brought: list[tuple[int, int]] = []
+    state_seq: int | None = None
+    choices: dict[str, str] = {}
+
+
 class CheckpointCreated(_Payload):
-    """A name for a place: ``seq`` None means this event's predecessor on the branch."""
+    """A name for a place; or, ``deleted``, no name any more."""
 
     name: str
     branch: str
     at_seq: int
     deleted: bool = False
+    parent: str | None = None
+    kind: str = "manual"
 
 
 class StateSet(_Payload):
@@ -165,6 +195,9 @@ PAYLOADS: dict[str, type[Any]] = {
     "session.status_changed": StatusChanged,
     "branch.created": BranchCreated,
     "branch.switched": BranchSwitched,
+    "branch.renamed": BranchRenamed,
+    "branch.abandoned": BranchAbandoned,
+    "branch.merged": BranchMerged,
     "checkpoint": CheckpointCreated,
     "state.set": StateSet,
     "pin": Pin,
@@ -216,6 +249,8 @@ HEAD_TYPES = frozenset(
         "session.status_changed",
         "branch.created",
         "branch.switched",
+        "branch.renamed",
+        "branch.abandoned",
         "checkpoint",
         "state.set",
         "pin",

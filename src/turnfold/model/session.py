@@ -75,7 +75,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """A last-by-seq field of the head: ``(kind, name, branch)`` → value. ``value`` is JSON bytes, None where it was removed.
 
-    Kinds: ``state`` and ``pin`` (keyed by branch), ``branch``, ``checkpoint``, ``title``, ``tag``, ``metadata``, ``system_prompt``,
+    Kinds: ``state`` and ``pin`` (keyed by branch), ``branch``, ``branch_label``, ``branch_name``, ``abandoned``,
+    ``checkpoint``, ``title``, ``tag``, ``metadata``, ``system_prompt``,
     ``handle``, ``native``, ``parent``, ``import``, ``end``.
     ``seq`` is the event's place; in a commit, before places are given out, the index of its event (0-based).
     """
@@ -91,21 +92,32 @@ BRANCH_KEYED = frozenset({"state", "pin"})
 
 
 class Branch(msgspec.Struct, frozen=True, gc=False):
-    """A named line: its view is the ancestors' events up to ``fork_seq`` and its own."""
+    """A named line: its view is the ancestors' events up to ``fork_seq`` and its own.
+
+    ``created_as`` is the name that its events carry, where it was renamed since; ``abandoned`` ones are left out of lists.
+    """
 
     name: str
     parent: str | None = None
     fork_seq: int = 0
     created_seq: int = 0
+    created_as: str | None = None
+    abandoned: bool = False
 
 
 class Checkpoint(msgspec.Struct, frozen=True, gc=False):
-    """A name for (branch, seq)."""
+    """A name for (branch, seq).
+
+    ``parent`` is the checkpoint before it on its branch. ``kind``: ``manual`` (somebody named it), ``auto`` (unnamed, or made every so many
+    turns), ``safety`` (made before something was taken away); only manual ones are never dropped to make room.
+    """
 
     name: str
     branch: str
     seq: int
     created_seq: int = 0
+    parent: str | None = None
+    kind: str = "manual"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from turnfold.core.branches import key_of
 from turnfold.core.fold import branches_of, change_of
 from turnfold.engine.bridge_async import AsyncBridge
 from turnfold.engine.context import Context
@@ -147,6 +148,11 @@ class AsyncHandle:
             if self._genesis is None:
                 raise
             return EventPage([], query.after, 0, "")
+        except NotFound:
+            branch = key_of(await self.head(), query.branch) if query.branch else query.branch
+            if branch == query.branch:
+                raise
+            return await self._read(msgspec.structs.replace(query, branch=branch))
         if context.settings.verify_on_read:
             context.check(page.events)
         return page
@@ -161,7 +167,7 @@ class AsyncHandle:
     async def _place(self) -> tuple[Head, str, Mapping[str, Branch]]:
         """Read the head; return it with the handle's branch and all branches."""
         head = await self.head()
-        branch = self._branch or head.info.active_branch
+        branch = key_of(head, self._branch) if self._branch else head.info.active_branch
         branches = branches_of(head)
         if branch != MAIN and branch not in branches:
             raise NotFound(f"there is no branch {branch!r}", branch=branch)

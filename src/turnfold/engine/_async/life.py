@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from turnfold.core.lifecycle import ACTIVE, ARCHIVED, SUSPENDED, check_transition, status_for
-from turnfold.engine._async.branching import AsyncBranching
-from turnfold.errors import InvalidTransition
+from turnfold.engine._async.checkpoints import _crowded
+from turnfold.engine._async.merging import AsyncMerging
+from turnfold.errors import InvalidTransition, SequenceConflict
+from turnfold.limits import PLAN_ATTEMPTS_MAX
 from turnfold.model import event_types as t
 from turnfold.model.event import NewEvent
 
 
-class AsyncLife(AsyncBranching):
+class AsyncLife(AsyncMerging):
     """Lifecycle steps of a session handle."""
 
     async def activate(self) -> None:
@@ -51,16 +53,23 @@ class AsyncLife(AsyncBranching):
             await self._bridge.call(self._context.upkeep.seal, self._key)
 
     async def reset(self) -> None:
-        """Take everything but pinned messages out of the branch's view; the session stays active and the log keeps all."""
-        head, _, _ = await self._place()
-        ranges: list[tuple[int, int]] = []
-        start = 1
-        for seq in [*await self.pins(), head.info.last_seq + 1]:
-            if start < seq:
-                ranges.append((start, seq - 1))
-            start = seq + 1
-        if ranges:
-            await self._commit(NewEvent(type="retract", data=t.Retract(ranges=ranges, reason="reset"), visibility="none"))
+        """Take everything but pinned messages out of the branch's view; the session stays active and the log keeps all.
+
+        A checkpoint, ``before-reset-<seq>``, keeps how it was: restore it to have it back.
+        """
+        for _ in range(PLAN_ATTEMPTS_MAX):
+            head, branch, _ = await self._place()
+            ranges = _but_pinned(await self.pins(), head.info.last_seq)
+            if not ranges:
+                return
+            retract = NewEvent(type="retract", data=t.Retract(ranges=ranges, reason="reset"), visibility="none")
+            items = [*self._safety(head, branch, f"before-reset-{head.info.last_seq + 1}"), retract]
+            try:
+                await self._commit(items, expected_seq=head.info.last_seq)
+            except SequenceConflict:
+                continue
+            return
+        raise _crowded(self.id)
 
     async def _step(self, target: str, *, reason: str | None = None, error: Any = None) -> None:
         """Commit a transition; being there already is a no-op."""
@@ -73,3 +82,14 @@ class AsyncLife(AsyncBranching):
             if not check_transition(info.status, target):
                 return
             raise
+
+
+def _but_pinned(pins: list[int], last_seq: int) -> list[tuple[int, int]]:
+    """All places of a session but the pinned ones, as inclusive pairs."""
+    ranges: list[tuple[int, int]] = []
+    start = 1
+    for seq in [*pins, last_seq + 1]:
+        if start < seq:
+            ranges.append((start, seq - 1))
+        start = seq + 1
+    return ranges

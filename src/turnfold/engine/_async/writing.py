@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from turnfold.core.origins import kin_of
 from turnfold.core.redaction import echo_of, redact_of, referenced_parts, texts_of
 from turnfold.core.state import fold_pins, keyed_entries
-from turnfold.engine._async.reading import AsyncReading
+from turnfold.engine._async.checkpoints import AsyncCheckpoints
 from turnfold.engine.prepare import Item
 from turnfold.errors import InvalidInput
 from turnfold.ids import check_name, check_text
@@ -17,7 +18,7 @@ from turnfold.model.answers import Appended
 from turnfold.model.event import Event, NewEvent
 
 
-class AsyncWriting(AsyncReading):
+class AsyncWriting(AsyncCheckpoints):
     """What a session handle writes."""
 
     async def append(self, items: Item | Iterable[Item], *, expected_seq: int | None = None) -> Appended:
@@ -34,6 +35,8 @@ class AsyncWriting(AsyncReading):
             IdempotencyConflict: Some of the ids are there already with other content.
         """
         done = await self._commit(items, expected_seq=expected_seq, limits=self._context.append_limits())
+        if self._context.settings.auto_checkpoint_interval is not None:
+            await self._checkpoint_if_due()
         return Appended(done.first_seq, done.last_seq, done.repeated)
 
     async def update(
@@ -100,8 +103,8 @@ class AsyncWriting(AsyncReading):
     async def redact(self, seq: int, *, reason: str | None = None) -> list[int]:
         """Erase what is at ``seq``: payload, kept source line, index entries and out-of-line parts. A message of several events goes whole.
 
-        What repeats a message's text goes with it: a tool's second record of it, a title made of it, an importer's notes. Other messages that
-        quote it stay; redact them too.
+        What repeats a message's text goes with it: its copies on branches that it was merged into, a tool's second record of it, a title made of
+        it, an importer's notes. Other messages that quote it stay; redact them too.
 
         The log keeps a tombstone and names its digest, so that it still verifies. Works on closed sessions too.
 
@@ -113,7 +116,7 @@ class AsyncWriting(AsyncReading):
         targets = [event]
         if event.message_id is not None:
             targets = [e for e in everything if e.message_id == event.message_id and e.type == event.type]
-        targets = [e for e in targets if not e.redacted]
+        targets = [e for e in kin_of(targets, everything) if not e.redacted]
         if not targets:
             return []
         texts = [text for e in targets for text in texts_of(e)]

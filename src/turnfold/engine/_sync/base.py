@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from turnfold.core.branches import key_of
 from turnfold.core.fold import branches_of, change_of
 from turnfold.engine.bridge import Bridge
 from turnfold.engine.context import Context
@@ -148,6 +149,11 @@ class Handle:
             if self._genesis is None:
                 raise
             return EventPage([], query.after, 0, "")
+        except NotFound:
+            branch = key_of(self.head(), query.branch) if query.branch else query.branch
+            if branch == query.branch:
+                raise
+            return self._read(msgspec.structs.replace(query, branch=branch))
         if context.settings.verify_on_read:
             context.check(page.events)
         return page
@@ -162,7 +168,7 @@ class Handle:
     def _place(self) -> tuple[Head, str, Mapping[str, Branch]]:
         """Read the head; return it with the handle's branch and all branches."""
         head = self.head()
-        branch = self._branch or head.info.active_branch
+        branch = key_of(head, self._branch) if self._branch else head.info.active_branch
         branches = branches_of(head)
         if branch != MAIN and branch not in branches:
             raise NotFound(f"there is no branch {branch!r}", branch=branch)

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from turnfold.core.origins import kin_of
 from turnfold.core.redaction import echo_of, redact_of, referenced_parts, texts_of
 from turnfold.core.state import fold_pins, keyed_entries
-from turnfold.engine._sync.reading import Reading
+from turnfold.engine._sync.checkpoints import Checkpoints
 from turnfold.engine.prepare import Item
 from turnfold.errors import InvalidInput
 from turnfold.ids import check_name, check_text
@@ -18,7 +19,7 @@ from turnfold.model.answers import Appended
 from turnfold.model.event import Event, NewEvent
 
 
-class Writing(Reading):
+class Writing(Checkpoints):
     """What a session handle writes."""
 
     def append(self, items: Item | Iterable[Item], *, expected_seq: int | None = None) -> Appended:
@@ -35,6 +36,8 @@ class Writing(Reading):
             IdempotencyConflict: Some of the ids are there already with other content.
         """
         done = self._commit(items, expected_seq=expected_seq, limits=self._context.append_limits())
+        if self._context.settings.auto_checkpoint_interval is not None:
+            self._checkpoint_if_due()
         return Appended(done.first_seq, done.last_seq, done.repeated)
 
     def update(
@@ -101,8 +104,8 @@ class Writing(Reading):
     def redact(self, seq: int, *, reason: str | None = None) -> list[int]:
         """Erase what is at ``seq``: payload, kept source line, index entries and out-of-line parts. A message of several events goes whole.
 
-        What repeats a message's text goes with it: a tool's second record of it, a title made of it, an importer's notes. Other messages that
-        quote it stay; redact them too.
+        What repeats a message's text goes with it: its copies on branches that it was merged into, a tool's second record of it, a title made of
+        it, an importer's notes. Other messages that quote it stay; redact them too.
 
         The log keeps a tombstone and names its digest, so that it still verifies. Works on closed sessions too.
 
@@ -114,7 +117,7 @@ class Writing(Reading):
         targets = [event]
         if event.message_id is not None:
             targets = [e for e in everything if e.message_id == event.message_id and e.type == event.type]
-        targets = [e for e in targets if not e.redacted]
+        targets = [e for e in kin_of(targets, everything) if not e.redacted]
         if not targets:
             return []
         texts = [text for e in targets for text in texts_of(e)]
