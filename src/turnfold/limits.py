@@ -124,8 +124,12 @@ COPY_PIECE_EVENTS: Final = 2_000
 """Events that a copy holds and commits at a time."""
 COPY_PIECE_BYTES: Final = 8 * MIB
 """Bytes of events and parts that a copy holds and commits at a time; one more event may come on top."""
+COPY_SMALL_EVENTS: Final = 200
+"""A session with more events is copied by itself."""
 COPY_GROUP_SESSIONS: Final = 200
 """Small sessions that a copy commits together."""
+COPY_WORKERS: Final = 8
+"""Sessions that a copy looks at at once."""
 COPY_ATTEMPTS_MAX: Final = 20
 """How often a copy begins a session anew because it changed meanwhile."""
 BUNDLE_HELD_BYTES: Final = 8 * MIB
