@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import disk, following, port, workloads, writers
+from benchmarks import disk, following, places, port, workloads, writers
 from benchmarks.contestant import everyone
 from benchmarks.timing import Result, drive
 
@@ -23,6 +23,7 @@ WORKLOADS: dict[str, Callable[..., Coroutine[Any, Any, Result]]] = {
     "cold": workloads.cold,
     "tail": workloads.tail,
     "fork": workloads.fork,
+    "places": places.places,
     "seed_list": workloads.seed_list,
     "listing": workloads.listing,
     "together": writers.together,

@@ -145,6 +145,20 @@ def _reads() -> list[Check]:
             {"ours": _FILES, "text": "fork on files"},
         ),
         *_each(
+            "G8",
+            "fork, checkpoint and restore in 10,000, over an append to it",
+            {"measure": "places", "unit": "×", "ours": _SQLITE},
+            *(
+                {"metric": f"{name}_ratio", "limit": limit, "text": f"{name} in 10,000, over an append"}
+                for name, limit in (("fork", 2.0), ("checkpoint", 2.0), ("restore", 3.0))
+            ),
+            {"metric": "merge_us", "unit": "µs", "text": "merge of one message in 10,000"},
+            *(
+                {"ours": _FILES, "metric": f"{name}_ratio", "text": f"{name} on files, over an append"}
+                for name in ("fork", "checkpoint", "restore")
+            ),
+        ),
+        *_each(
             "G9",
             "list 100 of 10,000 by owner and agent",
             listing,

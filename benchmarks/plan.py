@@ -108,6 +108,13 @@ def _reads() -> list[Measure]:
             seed=_SEEDED,
         ),
         Measure(
+            key="places",
+            workload="places",
+            contestants=("turnfold-sqlite", "turnfold-files", "turnfold-sqlite-encrypted"),
+            arguments={"size": 10_000},
+            seed=_SEEDED,
+        ),
+        Measure(
             key="list",
             workload="listing",
             contestants=("turnfold-sqlite", "raw-sqlite", "turnfold-files"),

@@ -142,8 +142,3 @@ def common_ancestor(branches: Mapping[str, Branch], ours: str, theirs: str, last
         if mine.upto != other.upto:
             break
     return base
-
-
-def has_place(branches: Mapping[str, Branch], name: str, place: Place) -> bool:
-    """Whether a place of an ancestor (or of the branch itself) is one of the branch's own past."""
-    return any(part.branch == place.branch and (part.upto is None or place.seq <= part.upto) for part in segments(branches, name))

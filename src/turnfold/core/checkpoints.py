@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from turnfold.core.branches import Place, has_place
+from turnfold.core.branches import segments
 from turnfold.errors import LimitExceeded
 from turnfold.model import event_types as t
 from turnfold.model.event import NewEvent
@@ -17,7 +17,8 @@ SAFETY = "safety"
 
 def parent_of(marks: Iterable[Checkpoint], branches: Mapping[str, Branch], branch: str) -> str | None:
     """Return the name of the newest checkpoint that a branch has in its past, None where it has none."""
-    past = [mark for mark in marks if has_place(branches, branch, Place(mark.branch, mark.seq))]
+    ends = {part.branch: part.upto for part in segments(branches, branch)}
+    past = [mark for mark in marks if mark.branch in ends and ((end := ends[mark.branch]) is None or mark.seq <= end)]
     return max(past, key=lambda mark: (mark.seq, mark.created_seq)).name if past else None
 
 

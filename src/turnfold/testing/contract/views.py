@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from turnfold.core.fold import branches_of
 from turnfold.core.state import decode_values, keyed_entries
+from turnfold.errors import AlreadyExists, NotFound
 from turnfold.model.event import NewEvent
 from turnfold.model.query import ACTIVE_BRANCH
 from turnfold.model.session import SessionKey
@@ -47,3 +51,35 @@ class ViewCases(ContractBase):
         assert (decode_values(values), exact) == ({}, True)
         removed = [entry for entry in head.entries if entry.kind == "state"]
         assert [(entry.name, entry.value, entry.branch, entry.seq) for entry in removed] == [("step", None, "main", 4)]
+
+    def test_a_branch_that_is_not_counted_any_more_is_still_a_view(self) -> None:
+        key = self.create()
+        self.append(key, "a", _fork("side", 2))
+        self.append(key, "b", branch="side")
+        self.append(key, NewEvent(type="branch.abandoned", data={"name": "side"}), "c")
+        assert self.head(key).info.branch_count == 1
+        assert self._texts(key, "main") == self._texts(key, ACTIVE_BRANCH) == ["a", "c"]
+        assert self._texts(key, "side") == ["a", "b"]
+        with pytest.raises(AlreadyExists):
+            self.append(key, NewEvent(type="branch.abandoned", data={"name": "side"}))
+        self.append(key, NewEvent(type="branch.abandoned", data={"name": "side", "undone": True}))
+        assert self.head(key).info.branch_count == 2
+        with pytest.raises(NotFound):
+            self.append(key, NewEvent(type="branch.abandoned", data={"name": "side", "undone": True}))
+
+    def test_names_of_branches_are_unique_whatever_they_are_called_now(self) -> None:
+        key = self.create()
+        self.append(key, _fork("one", 1), _fork("two", 1))
+        self.append(key, NewEvent(type="branch.renamed", data={"name": "one", "label": "uno"}))
+        for name in ("one", "uno"):
+            with pytest.raises(AlreadyExists):
+                self.append(key, _fork(name, 1))
+            with pytest.raises(AlreadyExists):
+                self.append(key, NewEvent(type="branch.renamed", data={"name": "two", "label": name}))
+        with pytest.raises(NotFound):
+            self.append(key, NewEvent(type="branch.renamed", data={"name": "uno", "label": "three"}))
+        self.append(key, NewEvent(type="branch.renamed", data={"name": "one", "label": "eins", "previous": "uno"}))
+        self.append(key, _fork("uno", 1))
+        head = self.head(key)
+        assert [entry.name for entry in head.entries if entry.kind == "branch_name"] == ["eins"]
+        assert sorted(branches_of(head)) == ["one", "two", "uno"]

@@ -27,6 +27,7 @@ if first <= last then
     end
   end
 end
-if ARGV[5] == '1' and head[15] > 1 then branches = redis.call('HGETALL', KEYS[3]) end
+-- The count of branches says nothing here: one that was put away is not counted, and still there.
+if ARGV[5] == '1' then branches = redis.call('HGETALL', KEYS[3]) end
 if head[27] > 0 then ranges = redis.call('HVALS', KEYS[4]) end
 return {h, first, last, rows, ranges, branches, sources}
