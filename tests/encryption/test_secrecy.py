@@ -220,7 +220,7 @@ def _cipher() -> SessionCipher:
 SAMPLES = [
     build.event("short"),
     build.event(NewEvent(type="note", data={"a": 1}, meta={"b": 2}, source=b"Lline\xff")),
-    build.event("long " * 2_000),
+    build.event("long " * 4_000),
 ]
 
 
