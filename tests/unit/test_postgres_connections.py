@@ -16,7 +16,7 @@ from turnfold.model.query import EventQuery, SessionQuery
 from turnfold.model.run import Run
 from turnfold.model.session import SessionKey
 from turnfold.stores.postgres import PostgresStore
-from turnfold.stores.postgres.wire import Wire
+from turnfold.stores.postgres.wire import STATEMENTS_MAX, Wire
 from turnfold.testing.contract import build
 
 KEY = SessionKey("default", "s")
@@ -201,3 +201,11 @@ def test_a_server_that_is_not_there() -> None:
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
         PostgresStore("postgresql://u:secret@127.0.0.1:1/d")
     assert time.monotonic() - began < 5
+
+
+def test_a_connection_with_too_many_statements_is_given_up(store: PostgresStore, admin: psycopg.Connection[tuple[int]]) -> None:
+    for limit in range(1, STATEMENTS_MAX + 20):
+        store.list_sessions(SessionQuery(tenant="default", limit=limit))
+    kept = [wire for wire in store._pool._idle if not wire.is_broken()]
+    assert kept
+    assert all(len(wire._prepared or ()) < STATEMENTS_MAX for wire in kept)

@@ -43,6 +43,8 @@ except ImportError as error:  # the registry's caller sees the hint, whoever imp
 Step = tuple[LiteralString, Sequence[Any]]
 """A statement with $1, $2 … and its values."""
 
+STATEMENTS_MAX: Final = 500
+"""Prepared statements of one connection."""
 UNIQUE_VIOLATION: Final = "23505"
 REFUSED: Final = "TF001"
 """Raised by our own functions: a check did not hold."""
@@ -146,6 +148,10 @@ class Wire:
     def is_idle(self) -> bool:
         """Whether no transaction is open on it."""
         return self.pg.transaction_status == pq.TransactionStatus.IDLE
+
+    def is_worn(self) -> bool:
+        """Whether the server keeps so many statements for it that a new connection is better: lists have their limits in their text."""
+        return self._prepared is not None and len(self._prepared) > STATEMENTS_MAX
 
     def is_broken(self) -> bool:
         """Whether it is of no use: closed, or the server said something unasked. That is good-bye, or else so rare that connecting anew is cheap."""
