@@ -37,6 +37,7 @@ _OPTIONS: Final = {
     "az": frozenset({"endpoint", "account", "anonymous"}),
 }
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_ACCOUNT_VARIABLES: Final = ("AZURE_STORAGE_ACCOUNT_NAME",)
 _status = re.compile(r"status code: (\d{3})")
 _code = re.compile(r"<Code>(\w+)</Code>")
 _TRANSIENT_STATUSES: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -112,9 +113,7 @@ def parse_location(url: str) -> Location:
     return Location(scheme, bucket, prefix, options, shown)
 
 
-_CREDENTIALS_HINT: Final = (
-    "credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for example) or the machine's role"
-)
+_CREDENTIALS_HINT: Final = "credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY on S3) or the machine's role"
 
 
 class Bucket:
@@ -394,6 +393,10 @@ def _client(scheme: str, bucket: str, given: tuple[tuple[str, str], ...], _who: 
             common["endpoint"] = endpoint
         if "account" in options:
             common["account_name"] = options["account"]
+        elif not any(os.environ.get(name) for name in _ACCOUNT_VARIABLES):
+            raise InvalidInput(
+                f"az://{bucket} names no storage account", hint=f"az://{bucket}/prefix?account=…, or AZURE_STORAGE_ACCOUNT_NAME"
+            )
         return stores.AzureStore(bucket, **common)
     except TurnfoldError:
         raise

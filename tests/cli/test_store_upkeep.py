@@ -77,3 +77,14 @@ def test_compact_and_reclaim(program: Program, tmp_path: Path, monkeypatch: pyte
         assert program.text("--store", url, "store", "compact") == "nothing is cold enough to be rewritten\n"
         assert program.json("--store", url, "store", "check")["ok"] is True
     assert program.json("store", "info")["free_bytes"] == 0
+
+
+def test_a_dry_run_behind_encryption(program: Program, tmp_path: Path) -> None:
+    path = old_file(program, tmp_path)
+    before = path.read_bytes()
+    program.run("keys", "new", str(tmp_path / "ring"))
+    program.env["TURNFOLD_KEYRING"] = f"file://{tmp_path / 'ring'}"
+    url = f"encrypted+{program.store}"
+    assert program.json("--store", url, "store", "migrate", "--dry-run", "--post")["applied"] == NEWER
+    assert path.read_bytes() == before
+    assert program.json("--store", url, "store", "migrate", "--post")["applied"] == NEWER

@@ -12,6 +12,7 @@ from turnfold.testing.clock import FakeClock
 from turnfold.testing.contract import ContractBase
 
 database = test_postgres.database
+application = test_postgres.application
 bucket_url = test_s3.bucket_url
 
 

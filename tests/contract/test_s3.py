@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.s3 import in_prefix, real_bucket
+from tests.s3 import bucket, in_prefix, real_bucket
 from turnfold.ports.store import Store
 from turnfold.stores.s3 import S3Store, segments
 from turnfold.testing.clock import FakeClock
@@ -18,14 +18,12 @@ from turnfold.testing.contract.idempotency import IdempotencyCases
 from turnfold.testing.contract.reading import BranchCases, ReadCases
 from turnfold.testing.contract.upkeep import CompactCases
 from turnfold.testing.contract.verbatim import ContinuedCases, VerbatimCases
-from turnfold.testing.servers.s3 import MotoServer
 
 
 @pytest.fixture(scope="module")
 def bucket_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bucket on a server of this module's own."""
-    with MotoServer(tmp_path_factory.mktemp("moto")) as server:
-        yield server.url
+    """A bucket for this module."""
+    yield from bucket(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

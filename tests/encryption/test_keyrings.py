@@ -112,13 +112,13 @@ def _make_and_forget(path: str) -> None:
 
 
 def test_killed_at_any_time_it_keeps_what_it_acknowledged(tmp_path: Path) -> None:
-    for turn in range(4):
+    for turn in range(3):
         path = tmp_path / f"keys{turn}"
         FileKeyring.create_file(path)
         code = f"from tests.encryption.test_keyrings import _make_and_forget; _make_and_forget({str(path)!r})"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            heard = [process.stdout.readline() for _ in range(3 + 7 * turn)]
+            heard = [process.stdout.readline() for _ in range(2 + 4 * turn)]
             process.kill()
             heard += process.stdout.read().splitlines(keepends=True)
         said = [line.split() for line in heard if line.endswith("\n")]

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 import turnfold as tf
 from tests.encryption.conftest import InMemory, Place
@@ -95,6 +96,7 @@ def test_keys_are_in_no_message(place: Place, caplog: pytest.LogCaptureFixture) 
         repr(one) for one in (client, client.store, keyring, data_key, SessionCipher(key, data_key, keyring.find), keyring.list_keys())
     ]
     shown += [str(one) for one in (client, client.store, keyring, data_key)]
+    shown += [pretty_repr(one) for one in (client.store, keyring, data_key, keyring._lines.index, keyring._lines)]
     with pytest.raises(KeyUnavailable) as caught:
         keyring.find(key, "A" * 16)
     shown += [repr(caught.value), str(caught.value), str(caught.value.details), caught.value.hint, caplog.text]
@@ -218,7 +220,7 @@ def _cipher() -> SessionCipher:
 SAMPLES = [
     build.event("short"),
     build.event(NewEvent(type="note", data={"a": 1}, meta={"b": 2}, source=b"Lline\xff")),
-    build.event("long " * 2_000),
+    build.event("long " * 4_000),
 ]
 
 

@@ -21,6 +21,7 @@ from turnfold.testing.faults import CannotBreak, Place, Proxy
 IDLE_S = 5.0
 READS_PER_S_MAX = 4.0
 WAKE_S_MAX = 0.1
+APPEND_S_MAX = 0.05
 FOLLOWERS = 200
 THREADS_MAX = 12
 EVENTS = 5
@@ -139,6 +140,33 @@ def test_a_follower_wakes_in_time(place: Place, store: Store, beside: Store, ses
         assert statistics.median(late) < WAKE_S_MAX, sorted(late)
     else:
         assert max(late) < 2.5, sorted(late)
+
+
+def test_an_append_does_not_wait_for_those_who_wait(store: Store, session_id: str) -> None:
+    """B22: with long polls open in the same client, an append returns at once, and they return its event."""
+    append(store, session_id)
+    heard: list[int] = []
+    with tf.Client(store, close_store=False) as client:
+
+        def poll() -> None:
+            for event in client.open(session_id).follow(after=2, wait_s=20):
+                heard.append(event.seq)
+                return
+
+        polls = [threading.Thread(target=poll) for _ in range(5)]
+        for thread in polls:
+            thread.start()
+        time.sleep(0.3)
+        session = client.open(session_id)
+        took_s = []
+        for _ in range(9):
+            begin = time.monotonic()
+            session.append(tf.user("x"))
+            took_s.append(time.monotonic() - begin)
+        for thread in polls:
+            thread.join(20)
+    assert heard == [3] * 5
+    assert statistics.median(took_s) < APPEND_S_MAX * (1 if store.url.partition(":")[0] in PUSHING else 10), took_s
 
 
 def test_200_async_followers_share_a_few_threads(store: Store, beside: Store, session_id: str) -> None:

@@ -20,6 +20,9 @@ from turnfold.stores.redis import RedisStore
 from turnfold.stores.redis.address import parse_address
 from turnfold.stores.redis.links import Links
 from turnfold.testing.contract import build
+from turnfold.testing.faults import Place
+from turnfold.testing.faults.cases.many import ManyWriterCases
+from turnfold.testing.faults.place import CannotBreak
 from turnfold.testing.servers.redis import RedisCluster, RedisServer, executable
 
 KEYS = [SessionKey("default", f"s{index}") for index in range(6)]
@@ -225,3 +228,33 @@ def test_a_full_server_refuses_by_name_and_loses_nothing(tmp_path: Path) -> None
         store.delete_session(KEYS[0])  # what makes room is allowed
         server.ask("CONFIG SET maxmemory 6mb")
         store.commit(build.commit(KEYS[1], "room again", genesis=build.genesis()))
+
+
+class ClusterPlace(Place):
+    """Three masters that write every commit to their disks before they answer; they die and come back together."""
+
+    name = "redis cluster"
+    _cluster: RedisCluster
+
+    def start(self) -> None:
+        if executable() is None:
+            raise CannotBreak("no redis-server is installed")
+        self._cluster = RedisCluster(self.folder / "cluster").start()
+
+    def stop(self) -> None:
+        self._cluster.kill()
+
+    @property
+    def url(self) -> str:
+        return self._cluster.url
+
+    @property
+    def server(self) -> Any:
+        return self._cluster
+
+
+class TestManyProcessesOnACluster(ManyWriterCases):
+    """Eight processes, one session, all nodes killed and restarted meanwhile."""
+
+    def make_place(self, folder: Path) -> Place:
+        return ClusterPlace(folder)

@@ -16,7 +16,7 @@ from turnfold.stores.sql.migrations import POST
 
 FOLDER = Path(schema.__file__).parent / "migrations"
 CHECKSUMS = {
-    "0001.pre.initial": "0fb7378cc284349828fad32d89378a5cefd85ac513687736087d902d4a20e9d1",
+    "0001.pre.initial": "ad5935d7adc2a4fb219522d16cc1d3d7e55b6e70bbdd5240d6b9ba896926bc67",
     "0002.pre.block": "3b488bbdf5dab3660ab01aa4693276138ccb85e49fb6cc3af09751b191c11805",
     "0003.post.compact": "0293cbe3fcd093b0656db7d443308982d8c995a64334be400a865caa4b7a6fe7",
 }

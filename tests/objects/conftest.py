@@ -7,31 +7,30 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.s3 import in_prefix, real_bucket
+from tests import s3
 from turnfold.testing.faults.http_proxy import HttpProxy
 from turnfold.testing.servers.s3 import MotoServer
 
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
-    with MotoServer(tmp_path_factory.mktemp("moto")) as server:
-        yield server
+    yield from s3.moto(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def moto_url(moto: MotoServer) -> str:
-    return moto.url
+def bucket_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from s3.bucket(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def real_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from real_bucket(tmp_path_factory)
+    yield from s3.real_bucket(tmp_path_factory)
 
 
-@pytest.fixture(params=["moto_url", pytest.param("real_url", marks=pytest.mark.real_s3)])
+@pytest.fixture(params=["bucket_url", pytest.param("real_url", marks=pytest.mark.real_s3)])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of a new store."""
-    return in_prefix(request.getfixturevalue(request.param))
+    return s3.in_prefix(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ KEY = SessionKey("default", "s")
         ("s3://bucket/a//b", "is no prefix"),
         ("s3://bucket/a/../b", "is no prefix"),
         ("gs://bucket/p?region=x", "unknown option: region"),
+        ("az://container/p", "names no storage account"),
     ],
 )
 def test_urls_that_name_no_store(url: str, said: str) -> None:

@@ -9,19 +9,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.property.store_machine import StoreMachine
-from tests.s3 import in_prefix
+from tests.s3 import bucket, in_prefix
 from turnfold.ports.store import Store
 from turnfold.stores.s3 import S3Store, segments
 from turnfold.testing.clock import FakeClock
-from turnfold.testing.servers.s3 import MotoServer
 
 HOUR_US = 3_600_000_000
 
 
 @pytest.fixture(scope="module")
 def bucket_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with MotoServer(tmp_path_factory.mktemp("moto")) as server:
-        yield server.url
+    yield from bucket(tmp_path_factory)
 
 
 def test_machine(bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

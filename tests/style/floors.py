@@ -52,7 +52,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "cli": frozenset({"click", "rich"}),
     "server": frozenset({"starlette", "uvicorn", "sse_starlette"}),
     "otel": frozenset({"opentelemetry"}),
-    "testing": frozenset({"pytest", "hypothesis"}),
+    "testing": frozenset({"pytest", "hypothesis", "moto"}),
 }
 EXTERNAL_FREE = frozenset({"integrations"})  # each integration imports what it integrates
 NO_EXTERNAL_RULE = "add it to pyproject.toml and to EXTERNAL in tests/style/floors.py, or do without"

@@ -31,6 +31,8 @@ EVERY_HEAD_EVENT: dict[str, dict[str, Any]] = {
     "session.status_changed": {"status": "completed", "reason": "completed", "error": {"message": "private"}},
     "branch.created": {"name": "b", "parent": "main", "fork_seq": 1, "reason": "private"},
     "branch.switched": {"name": "b"},
+    "branch.renamed": {"name": "b", "label": "l"},
+    "branch.abandoned": {"name": "b", "reason": "private"},
     "checkpoint": {"name": "c", "branch": "main", "at_seq": 1},
     "state.set": {"values": {"k": 1, "gone": 2}, "removed": ["old"]},
     "pin": {"target_seq": 1},
@@ -97,7 +99,8 @@ def test_branches_and_checkpoints() -> None:
 
 def test_guards_of_a_commit() -> None:
     change = change_of([build.event(build.branch_event("b", "main", 1)), build.event(build.checkpoint_event("c", "main", 1, deleted=True))])
-    assert change.guards == (Guard("branch", "b", present=False), Guard("checkpoint", "c", present=True))
+    free = (Guard("branch", "b", present=False), Guard("branch_name", "b", present=False))
+    assert change.guards == (*free, Guard("checkpoint", "c", present=True))
     assert (change.branch_count, change.checkpoint_count) == (1, -1)
 
 

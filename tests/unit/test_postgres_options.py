@@ -9,6 +9,7 @@ from turnfold.limits import LIST_GRAIN_S
 from turnfold.stores.postgres import schema
 from turnfold.stores.postgres.migrating import load_all
 from turnfold.stores.postgres.options import parse, public
+from turnfold.stores.postgres.reads import FREQUENT_TYPES
 from turnfold.stores.postgres.values import name, original
 
 SECRET = "s3cr3t"
@@ -83,6 +84,11 @@ def test_names_keep_their_order_and_their_prefixes() -> None:
     for text in texts:
         for prefix in texts:
             assert text.startswith(prefix) == name(text).startswith(name(prefix))
+
+
+def test_the_frequent_types_are_the_same_in_sql() -> None:
+    _, _, listed = load_all()[0].sql.partition("p_type IN (")
+    assert tuple(part.strip(" '") for part in listed.partition(")")[0].split(",")) == FREQUENT_TYPES
 
 
 def test_the_grain_of_lists_is_the_same_in_sql() -> None:

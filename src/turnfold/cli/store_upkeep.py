@@ -48,7 +48,7 @@ def _left_as_it_is(app: App) -> str:
     if held.origin["store"] == "default":  # as connect does: the folder is ours to make
         data_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
     base, _, query = held.store.partition("?")
-    if base.partition(":")[0] not in MIGRATED_SCHEMES:
+    if base.partition(":")[0].removeprefix("encrypted+") not in MIGRATED_SCHEMES:
         return held.store
     options = [option for option in query.split("&") if option and not option.startswith("migrate=")]
     return f"{base}?{'&'.join([*options, 'migrate=manual'])}"

@@ -46,6 +46,10 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
         """Without key material."""
         return f"Line(kid={self.kid!r}, master={self.master!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for tracebacks that show local variables."""
+        return [("kid", self.kid), ("master", self.master)]
+
 
 _decoder = msgspec.json.Decoder(Line)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 SECRET_BYTES = 64
@@ -24,6 +26,10 @@ class DataKey(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         """Without the secret."""
         return f"DataKey({self.kid!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for tracebacks that show local variables."""
+        return [("kid", self.kid)]
 
 
 class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ Every piece is one verbatim commit, so a copy that is killed leaves a whole sess
 
 from __future__ import annotations
 
-from itertools import islice, zip_longest
+from itertools import zip_longest
 
 import msgspec
 
@@ -21,7 +21,7 @@ from turnfold.engine.copying.commits import commit_of
 from turnfold.engine.copying.pieces import LogReader, Moved, Piece, event_at, leaf_at, leaves, redactions_and_ranges
 from turnfold.engine.copying.sums import Sums
 from turnfold.errors import AlreadyExists, IdempotencyConflict, IntegrityError, NotFound, SequenceConflict, SessionNotFound
-from turnfold.limits import COPY_ATTEMPTS_MAX, COPY_RUNS_MAX
+from turnfold.limits import COPY_ATTEMPTS_MAX, COPY_RUNS_MAX, COPY_SMALL_EVENTS
 from turnfold.model.commit import Commit, Committed
 from turnfold.model.event import RangeTombstone
 from turnfold.model.query import EventQuery
@@ -80,8 +80,25 @@ class SessionCopier:
                 continue
         raise IntegrityError(f"the session changed {COPY_ATTEMPTS_MAX} times while it was copied", hint="run the copy again")
 
+    def unchanged(self, key: SessionKey, incarnation: str, after_seq: int) -> Outcome | None:
+        """Say that a session of both is equal, as far as heads, ends, runs and seals tell; None where it has to be looked at closely.
+
+        Args:
+            key: Which session.
+            incarnation: Of the target's.
+            after_seq: Where that ends.
+        """
+        try:
+            head = self._source.get_session(key)
+            if not self._is_equal(key, head, after_seq):
+                return None
+            self._copy_seals(key, head, incarnation)
+        except SessionNotFound:
+            return None
+        return Outcome(UNCHANGED)
+
     def begin(self, key: SessionKey) -> Small | None:
-        """Return a session that fits into one piece as what it is in the source, to be written together with others; None for a longer one.
+        """Return a small session as what it is in the source, to be written together with others; None for a larger one.
 
         Args:
             key: Of a session that the target has not.
@@ -91,17 +108,19 @@ class SessionCopier:
             IntegrityError: The source is damaged.
         """
         head = self._source.get_session(key)
+        if head.info.last_seq > COPY_SMALL_EVENTS:
+            return None
         try:
-            found = list(islice(self._reader(key, head).pieces(0), 2))
+            piece = next(self._reader(key, head).pieces(0), None)
         except Moved:
             return None
-        if len(found) != 1:
+        if piece is None or piece.last_seq != head.info.last_seq:
             return None
         runs = tuple(self._source.list_runs(key, limit=COPY_RUNS_MAX))
-        change = Sums(None).change(found[0].events, head)
+        change = Sums(None).change(piece.events, head)
         updated_at_us = head.info.updated_at_us
-        commit = commit_of(key, found[0], head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
-        return Small(head, found[0], commit)
+        commit = commit_of(key, piece, head, change=change, updated_at_us=updated_at_us, runs=runs, incarnation=None)
+        return Small(head, piece, commit)
 
     def end(self, small: Small, result: Committed | Exception) -> Outcome:
         """Compare a session that was written together with others; where it was refused or changed meanwhile, it is copied by itself."""

@@ -9,13 +9,14 @@ away ends the copy, and the next run goes on where this one was.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from turnfold.engine.copying.report import CopyProblem, CopyProgress, CopyReport
 from turnfold.engine.copying.session import COPIED, EXTENDED, REPLACED, Outcome, SessionCopier, Small
 from turnfold.engine.scopes import SCOPE_PREFIX
 from turnfold.errors import InvalidInput, SessionNotFound, StoreUnavailable, TurnfoldError
-from turnfold.limits import COPY_GROUP_SESSIONS, COPY_PIECE_BYTES, COPY_PROBLEMS_MAX, COPY_SESSIONS_MAX
+from turnfold.limits import COPY_GROUP_SESSIONS, COPY_PIECE_BYTES, COPY_PROBLEMS_MAX, COPY_SESSIONS_MAX, COPY_WORKERS
 from turnfold.model.session import SessionKey
 from turnfold.ports.store import Store
 
@@ -49,22 +50,40 @@ def copy_stores(
         raise InvalidInput("source and target of a copy are the same store")
     keys = [item.key for item in source.changed_sessions(COPY_FOLLOWER, COPY_SESSIONS_MAX) if tenants is None or item.key.tenant in tenants]
     keys.sort(key=lambda key: (key.session_id.startswith(SCOPE_PREFIX), key))
-    run = _Run(target, SessionCopier(source, target, mac_key), len(keys), progress)
-    if verify_only:
-        for key in keys:
-            run.compare(key)
-    else:
-        for start in range(0, len(keys), COPY_GROUP_SESSIONS):
-            run.copy(keys[start : start + COPY_GROUP_SESSIONS])
-    return run.ended()
+    first_scope = next((place for place, key in enumerate(keys) if key.session_id.startswith(SCOPE_PREFIX)), len(keys))
+    pool = ThreadPoolExecutor(COPY_WORKERS, thread_name_prefix="turnfold-copy")
+    try:
+        run = _Run(target, SessionCopier(source, target, mac_key), pool, len(keys), progress)
+        if verify_only:
+            for key in keys:
+                run.compare(key)
+        else:
+            for part in (keys[:first_scope], keys[first_scope:]):
+                for start in range(0, len(part), COPY_GROUP_SESSIONS):
+                    run.copy(part[start : start + COPY_GROUP_SESSIONS])
+        return run.ended()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Run:
-    """One copy of stores: does session after session and keeps the report."""
+    """One copy of stores: does session after session and keeps the report.
 
-    def __init__(self, target: Store, copier: SessionCopier, total: int, progress: Callable[[CopyProgress], object] | None) -> None:
+    What only looks (is it equal, what is in a small session, was it written as it should) is asked for several sessions at once, because on
+    a store behind a network each question is a round trip.
+    """
+
+    def __init__(
+        self,
+        target: Store,
+        copier: SessionCopier,
+        pool: ThreadPoolExecutor,
+        total: int,
+        progress: Callable[[CopyProgress], object] | None,
+    ) -> None:
         self._target = target
         self._copier = copier
+        self._pool = pool
         self._total = total
         self._progress = progress
         self._report = CopyReport()
@@ -79,18 +98,25 @@ class _Run:
     def copy(self, keys: Sequence[SessionKey]) -> None:
         """Copy sessions; those that are new and small share commits, and so their syncs and round trips."""
         there = self._target.last_seqs(keys)
-        for key in keys:
+        known = [(key, self._pool.submit(self._copier.unchanged, key, *there[key])) for key in keys if key in there]
+        for key, asked in known:
             self._show(key.session_id)
-            if key in there:
-                self._note(key, partial(self._copier.copy, key))
-            else:
-                self._note(key, partial(self._begin, key))
+            self._note(key, partial(self._go_on, key, asked))
+        new = [key for key in keys if key not in there]
+        for start in range(0, len(new), COPY_WORKERS):
+            begun = [(key, self._pool.submit(self._copier.begin, key)) for key in new[start : start + COPY_WORKERS]]
+            for key, asked_small in begun:
+                self._show(key.session_id)
+                self._note(key, partial(self._begin, key, asked_small))
             if self._bytes >= COPY_PIECE_BYTES:
                 self._write()
         self._write()
 
-    def _begin(self, key: SessionKey) -> Outcome | None:
-        small = self._copier.begin(key)
+    def _go_on(self, key: SessionKey, asked: Future[Outcome | None]) -> Outcome:
+        return asked.result() or self._copier.copy(key)
+
+    def _begin(self, key: SessionKey, asked: Future[Small | None]) -> Outcome | None:
+        small = asked.result()
         if small is None:
             return self._copier.copy(key)
         self._waiting.append(small)
@@ -102,8 +128,10 @@ class _Run:
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if waiting:
             results = self._target.commit_many([small.commit for small in waiting])
-            for small, result in zip(waiting, results, strict=True):
-                self._note(small.commit.key, partial(self._copier.end, small, result))
+            pairs = list(zip(waiting, results, strict=True))
+            ended = [(small.commit.key, self._pool.submit(self._copier.end, small, result)) for small, result in pairs]
+            for key, asked in ended:
+                self._note(key, asked.result)
 
     def _note(self, key: SessionKey, work: Callable[[], Outcome | None]) -> None:
         """Do something with a session and count what became of it; None is not yet."""

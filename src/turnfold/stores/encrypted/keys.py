@@ -125,10 +125,18 @@ class Keys:
             self._held[key] = held
         return held
 
-    def created(self, key: SessionKey, held: Held) -> None:
-        """Note that a session was created."""
-        self._release(key, held, refused=False)
-        self._keep(key, Held(held.incarnation, held.cipher))
+    def created(self, key: SessionKey, held: Held, incarnation: str | None) -> None:
+        """Note that a commit which was to create a session was written.
+
+        Args:
+            key: Which session.
+            held: What it was sealed with.
+            incarnation: Where it went; None where that was not said. Another one than was meant had the same events already.
+        """
+        joined = incarnation not in {None, held.incarnation}
+        self._release(key, held, refused=joined)
+        if not joined:
+            self._keep(key, Held(held.incarnation, held.cipher))
 
     def refused(self, commit: Commit, held: Held, error: BaseException) -> bool:
         """Take back what was assumed for a commit that failed; whether another attempt may do better.

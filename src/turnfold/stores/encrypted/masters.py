@@ -21,6 +21,9 @@ class _Masters(msgspec.Struct):
     def __repr__(self) -> str:
         return f"_Masters({self.current!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("current", self.current)]
+
 
 class SystemMasters:
     """Master keys under one name of the system's keyring; a KMS as ``ports.keyring`` has it, which also makes and destroys keys."""

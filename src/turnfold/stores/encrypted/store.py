@@ -105,9 +105,7 @@ class EncryptedStore:
                 if not self._refused(assumed, error):
                     raise
             else:
-                for item, held in assumed:
-                    if held.creates:
-                        self._keys.created(item.key, held)
+                self._written(commit, assumed, done)
                 return done
         raise KeyUnavailable(f"session {commit.key.session_id!r} was deleted and created over and over", session_id=commit.key.session_id)
 
@@ -135,9 +133,7 @@ class EncryptedStore:
     def _outcome(self, commit: Commit, assumed: _Assumed, outcome: Committed | Exception) -> Committed | Exception:
         """What became of one of several commits; it has a transaction of its own where what was assumed for it was wrong."""
         if isinstance(outcome, Committed):
-            for item, held in assumed:
-                if held.creates:
-                    self._keys.created(item.key, held)
+            self._written(commit, assumed, outcome)
             return outcome
         try:
             return self._commit(commit) if self._refused(assumed, outcome) else outcome
@@ -179,6 +175,12 @@ class EncryptedStore:
         if commit.verbatim is None and commit.expected_seq is None:
             sealed = _replace(sealed, expected_seq=0)
         return sealed, held
+
+    def _written(self, commit: Commit, assumed: _Assumed, done: Committed) -> None:
+        """Hold the keys of created sessions."""
+        for item, held in assumed:
+            if held.creates:
+                self._keys.created(item.key, held, done.incarnation if item is commit else None)
 
     def _refused(self, assumed: _Assumed, error: BaseException) -> bool:
         """Take back what was assumed for a commit that failed; whether it may be sealed anew because a session is another one now."""

@@ -15,16 +15,20 @@ import msgspec
 from turnfold.core.fold import INFO_KINDS, info_fields
 from turnfold.core.lifecycle import EXPIRED, OPEN
 from turnfold.core.paging import check_list_limit, list_cursor, parse_list_cursor
-from turnfold.limits import LIST_GRAIN_S
+from turnfold.limits import LIST_GRAIN_S, SESSION_ID_BYTES_MAX
 from turnfold.model.query import SessionQuery
 from turnfold.model.session import Entry, SessionInfo
-from turnfold.stores.postgres.reads import HEAD_COLUMNS, HEAD_TABLES, names_restored
+from turnfold.stores.postgres.reads import HEAD_COLUMNS, names_restored
 from turnfold.stores.postgres.values import names, original
 from turnfold.stores.postgres.wire import Wire
 from turnfold.stores.sql.rows import session_info
 
 _GRAIN_US: Final = LIST_GRAIN_S * 1_000_000
 _HEAD_NAMES_AT: Final = (1, 2, 3, 4, 5, 6, 10, 18)
+_WITH_COUNTER: Final = (
+    "session s CROSS JOIN LATERAL (SELECT * FROM counter c WHERE c.tenant = s.tenant AND c.session_id = s.session_id OFFSET 0) c"
+)
+"""A look per session, whatever the planner believes about their number: it does not know how few lie above the floor, and would read all."""
 _HAS_TAG: Final = (
     "EXISTS(SELECT FROM entry t WHERE t.tenant = s.tenant AND t.session_id = s.session_id AND t.gen = s.gen AND t.kind = 'tag' "
     "AND t.name = {0} AND t.branch = '')"
@@ -44,7 +48,9 @@ class _Scope:
             if value is not None:
                 self.add(f"s.{column} = {{0}}", value)
         if query.id_prefix is not None:
-            self.add("starts_with(s.session_id, {0})", query.id_prefix)
+            # the range is for the index; its end is the greatest id that there can be
+            end = query.id_prefix + "\U0010ffff" * (SESSION_ID_BYTES_MAX // 4)
+            self.add("starts_with(s.session_id, {0}) AND s.session_id >= {0} AND s.session_id <= {1}", query.id_prefix, end)
         for tag in query.tags:
             self.add(_HAS_TAG, tag)
 
@@ -87,22 +93,25 @@ def list_sessions(wire: Wire, query: SessionQuery, now_us: int | None) -> tuple[
 
 
 def _statement(scope: _Scope, below: tuple[int, str] | None, wanted: int) -> str:
+    """The page in one statement. Its limit is in the text: a plan for any limit would read the whole index (100 ms of 200,000 sessions)."""
     where = " AND ".join(scope.conditions)
     exact = near = ""
+    tables = _WITH_COUNTER if " c." in where or "(c." in where else "session s"
+    around = tables
     if below is not None:
         at, session_id = scope.mark(below[0]), scope.mark(below[1])
         exact = f" AND (s.listed_at_us, s.session_id) < ({at}, {session_id})"
         near = f" AND s.listed_at_us <= {at} AND (c.updated_at_us, s.session_id) < ({at}, {session_id})"
-    limit = scope.mark(wanted)
+        around = _WITH_COUNTER
     return (
-        f"WITH exact AS (SELECT s.listed_at_us AS at, s.session_id, s.gen FROM {HEAD_TABLES} WHERE {where}{exact} AND NOT s.touched "
-        f"ORDER BY s.listed_at_us DESC, s.session_id DESC LIMIT {limit}), "
-        f"floor AS (SELECT greatest((SELECT at FROM exact ORDER BY at OFFSET 0 LIMIT (SELECT (count(*) >= {limit})::int FROM exact)), "
-        f"(SELECT s.listed_at_us FROM {HEAD_TABLES} WHERE {where}{near} AND s.touched ORDER BY s.listed_at_us DESC "
-        f"OFFSET {limit}::bigint - 1 LIMIT 1)) AS at), "
-        f"near AS (SELECT c.updated_at_us AS at, s.session_id, s.gen FROM {HEAD_TABLES} WHERE {where}{near} AND s.touched "
-        f"AND s.listed_at_us >= coalesce((SELECT at FROM floor) - {_GRAIN_US}, -9223372036854775808) ORDER BY 1 DESC, 2 DESC LIMIT {limit}), "
-        f"place AS (SELECT * FROM exact UNION ALL SELECT * FROM near ORDER BY 1 DESC, 2 DESC LIMIT {limit}) "
+        f"WITH exact AS (SELECT s.listed_at_us AS at, s.session_id, s.gen FROM {tables} WHERE {where}{exact} AND NOT s.touched "
+        f"ORDER BY s.listed_at_us DESC, s.session_id DESC LIMIT {wanted}), "
+        f"floor AS (SELECT greatest((SELECT min(at) FROM exact HAVING count(*) >= {wanted}), "
+        f"(SELECT s.listed_at_us FROM {around} WHERE {where}{near} AND s.touched ORDER BY s.listed_at_us DESC, s.session_id DESC "
+        f"OFFSET {wanted - 1} LIMIT 1)) AS at), "
+        f"near AS (SELECT c.updated_at_us AS at, s.session_id, s.gen FROM {_WITH_COUNTER} WHERE {where}{near} AND s.touched "
+        f"AND s.listed_at_us >= coalesce((SELECT at FROM floor) - {_GRAIN_US}, -9223372036854775808) ORDER BY 1 DESC, 2 DESC LIMIT {wanted}), "
+        f"place AS (SELECT * FROM exact UNION ALL SELECT * FROM near ORDER BY 1 DESC, 2 DESC LIMIT {wanted}) "
         f"SELECT {HEAD_COLUMNS}, clock_us() FROM place p JOIN session s ON s.tenant = $1 AND s.session_id = p.session_id AND s.gen = p.gen "
         "JOIN counter c ON c.tenant = $1 AND c.session_id = p.session_id ORDER BY p.at DESC, p.session_id DESC"
     )

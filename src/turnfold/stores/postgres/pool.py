@@ -72,7 +72,7 @@ class Pool:
         return self.patient() if patient else Wire(self.options)
 
     def _give_back(self, wire: Wire, *, whole: bool) -> None:
-        if whole and not self._closed and wire.born_pid == os.getpid():
+        if whole and not self._closed and not wire.is_worn() and wire.born_pid == os.getpid():
             self._idle.append(wire)
         else:
             wire.close()

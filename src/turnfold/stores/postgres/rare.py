@@ -20,10 +20,10 @@ from turnfold.stores.sql.rows import redacted_extra
 _OF: Final = "tenant = $1 AND session_id = $2 AND gen = $3"
 _encode = msgspec.json.Encoder().encode
 _INSERT_VERBATIM = (
-    "INSERT INTO event(tenant, session_id, gen, seq, id, type, data, at_us, recorded_at_us, branch, run_id, message_id, parent_id, visibility, "
-    "message_count, turn_count, token_count, usage, extra, meta, salt, digest) "
-    "SELECT $1, $2, $3, x.seq, x.id, x.type, x.data, x.at, x.recorded, nullif(x.branch, ''), x.run, x.message, x.parent, x.visibility, "
-    "x.messages, x.turns, x.tokens, x.usage, x.extra, x.meta, x.salt, x.digest "
+    "INSERT INTO event(tenant, session_id, gen, seq, id, type, rare, data, at_us, recorded_at_us, branch, run_id, message_id, parent_id, "
+    "visibility, message_count, turn_count, token_count, usage, extra, meta, salt, digest) "
+    "SELECT $1, $2, $3, x.seq, x.id, x.type, rare_of(x.type), x.data, x.at, x.recorded, nullif(x.branch, ''), x.run, x.message, "
+    "x.parent, x.visibility, x.messages, x.turns, x.tokens, x.usage, x.extra, x.meta, x.salt, x.digest "
     "FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bytea[], $9::bigint[], $10::text[], $11::text[], $12::text[], "
     "$13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bytea[], $19::bytea[], $20::bytea[], $21::bytea[], "
     "$22::bytea[]) AS x(seq, recorded, id, type, data, at, branch, run, message, parent, visibility, messages, turns, tokens, usage, extra, "

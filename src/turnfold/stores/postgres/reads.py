@@ -28,8 +28,7 @@ from turnfold.stores.sql.rows import events_of, session_info
 Row = tuple[Any, ...]
 
 FREQUENT_TYPES: Final = ("message", "message.delta", "tool.progress", "usage", "session.created", "branch.created")
-"""Left out of the index ``event_rare``."""
-_RARE: Final = " AND ".join(f"e.type <> '{name}'" for name in FREQUENT_TYPES)
+"""Left out of the index ``event_rare``; the same list as in the function ``rare_of``."""
 _COLUMNS: Final = (
     "e.seq, e.id, e.type, e.data, e.at_us, e.recorded_at_us, e.branch, e.run_id, e.message_id, e.parent_id, e.visibility, e.message_count, "
     "e.turn_count, e.token_count, e.usage, e.extra, e.meta, e.salt, e.digest"
@@ -174,12 +173,13 @@ class _Statement:
 def _whole_log(query: EventQuery) -> Step:
     """The page where the view is the whole log: before the session's first fork, or where no branch was asked for."""
     statement = _Statement(query.key)
-    if query.branch is not None:
-        statement.add("c.forked_seq IS NULL")
+    unforked = " AND c.forked_seq IS NULL" if query.branch is not None else ""
+    # as a constant, not as a join: only then the index gives the order, and the read ends with the page
+    statement.conditions.append(f"e.gen = (SELECT c.gen FROM counter c WHERE c.tenant = $1 AND c.session_id = $2{unforked})")
     statement.add("e.seq > {0}", max(query.after, 0))
     if query.before is not None:
         statement.add("e.seq < {0}", query.before)
-    return _select(query, statement, "JOIN counter c ON c.tenant = e.tenant AND c.session_id = e.session_id AND c.gen = e.gen")
+    return _select(query, statement, "")
 
 
 def _piece(query: EventQuery, found: Found, piece: Piece) -> Step:
@@ -193,9 +193,8 @@ def _piece(query: EventQuery, found: Found, piece: Piece) -> Step:
 
 def _select(query: EventQuery, statement: _Statement, join: str) -> Step:
     if query.types is not None:
-        statement.add("e.type = ANY({0})", names(sorted(query.types)))
-        if query.types.isdisjoint(FREQUENT_TYPES):
-            statement.conditions.append(_RARE)
+        column = "e.rare" if query.types.isdisjoint(FREQUENT_TYPES) else "e.type"
+        statement.add(f"{column} = ANY({{0}})", names(sorted(query.types)))
     if query.run_id is not None:
         statement.add("e.run_id = {0}", query.run_id)
     if query.since_us is not None:

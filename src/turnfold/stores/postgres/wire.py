@@ -43,6 +43,8 @@ except ImportError as error:  # the registry's caller sees the hint, whoever imp
 Step = tuple[LiteralString, Sequence[Any]]
 """A statement with $1, $2 … and its values."""
 
+STATEMENTS_MAX: Final = 500
+"""Prepared statements of one connection."""
 UNIQUE_VIOLATION: Final = "23505"
 REFUSED: Final = "TF001"
 """Raised by our own functions: a check did not hold."""
@@ -102,7 +104,7 @@ def translate(where: str, error: Refused | Lost) -> TurnfoldError:
 class Wire:
     """A connection in use by one thread at a time."""
 
-    __slots__ = ("_both_ways", "_deadline_s", "_path", "_poll", "_prepared", "_renamed", "_together", "born_pid", "connection", "pg")
+    __slots__ = ("_both_ways", "_path", "_poll", "_prepared", "_renamed", "_together", "born_pid", "connection", "deadline_s", "pg")
 
     def __init__(self, options: Options, server: str | None = None) -> None:
         """Connect.
@@ -130,7 +132,8 @@ class Wire:
         self._prepared: dict[str, bytes] | None = None if bouncer else {}
         self._renamed = 0
         self._path = name(options.schema) if bouncer else None
-        self._deadline_s = options.statement_timeout_s + POSTGRES_ANSWER_S
+        self.deadline_s = options.statement_timeout_s + POSTGRES_ANSWER_S
+        """How long an answer is waited for."""
         self._poll = select.poll()
         self._poll.register(self.pg.socket, select.POLLIN)
         self._both_ways = select.poll()
@@ -146,16 +149,13 @@ class Wire:
         """Whether no transaction is open on it."""
         return self.pg.transaction_status == pq.TransactionStatus.IDLE
 
-    def is_broken(self) -> bool:
-        """Whether it is known to be of no use: closed, or the server has something to say unasked (it went away)."""
-        return self.pg.status != pq.ConnStatus.OK or bool(self._poll.poll(0) and self._went_away())
+    def is_worn(self) -> bool:
+        """Whether the server keeps so many statements for it that a new connection is better: lists have their limits in their text."""
+        return self._prepared is not None and len(self._prepared) > STATEMENTS_MAX
 
-    def _went_away(self) -> bool:
-        try:
-            self.pg.consume_input()
-        except OperationalError:
-            return True
-        return self.pg.status != pq.ConnStatus.OK
+    def is_broken(self) -> bool:
+        """Whether it is of no use: closed, or the server said something unasked. That is good-bye, or else so rare that connecting anew is cheap."""
+        return self.pg.status != pq.ConnStatus.OK or bool(self._poll.poll(0))
 
     # ---- round trips -----------------------------------------------------------------------------------------------------------------
     def ask(self, steps: Sequence[Step]) -> list[list[tuple[Any, ...]]]:
@@ -324,9 +324,9 @@ class Wire:
             pg.consume_input()
 
     def _look(self, poll: select.poll) -> list[tuple[int, int]]:
-        ready = poll.poll(self._deadline_s * 1_000)
+        ready = poll.poll(self.deadline_s * 1_000)
         if not ready:
-            raise OperationalError(f"no answer within {self._deadline_s:.0f} s")
+            raise OperationalError(f"no answer within {self.deadline_s:.0f} s")
         return ready
 
     # ---- what went wrong -------------------------------------------------------------------------------------------------------------

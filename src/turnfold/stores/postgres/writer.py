@@ -175,7 +175,7 @@ class _Lane:
 
     def _connected(self) -> Wire:
         wire = self._wire
-        if wire is None or wire.is_broken():
+        if wire is None or wire.is_broken() or not wire.is_idle():  # not idle: a caller was interrupted while he waited
             if wire is not None:
                 wire.close()
             self._wire = None

@@ -4,7 +4,8 @@ Theory of operation. ``changed`` holds every session with the time at which it w
 ``REDIS_MARK_GRAIN_S`` without being marked anew. So a session whose mark is older than that, and that a follower has seen to its end, cannot
 change before it is marked again, with a later time: a follower may then forget it. Each follower keeps a watermark; sessions marked before it
 are either followed to their end or in the follower's own set of late ones. Both only save work: what a watermark would say too low is looked
-at again.
+at again. Marks never go down (``mark.lua``): while a clock that was turned back has not caught up, all sessions that change have the highest
+mark there is, and are looked at each time.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Claims:
         self._links.one(self._mark(key, now_us))
 
     def _mark(self, key: SessionKey, now_us: int) -> Call:
-        return command(b"ZADD", self._names.changed, b"GT", b"%d" % now_us, pack_session(key))
+        return self._scripts.mark.call([self._names.changed], b"%d" % now_us, pack_session(key))
 
     def take_back(self, listed: Listed) -> None:
         """Remove list entries that nothing confirms any more."""

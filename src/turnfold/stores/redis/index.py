@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -45,8 +46,8 @@ def derived_rows(events: Iterable[Event]) -> dict[int, IndexRow]:
 
 
 def pack_seqs(seqs: Iterable[int]) -> bytes:
-    """Return seqs as they are kept."""
-    return array("I", seqs).tobytes()
+    """Return seqs as they are kept: four bytes each, the lowest first."""
+    return _in_order(array("I", seqs)).tobytes()
 
 
 def unpack_seqs(raw: bytes | None) -> array[int]:
@@ -54,6 +55,12 @@ def unpack_seqs(raw: bytes | None) -> array[int]:
     seqs = array("I")
     if raw:
         seqs.frombytes(raw)
+    return _in_order(seqs)
+
+
+def _in_order(seqs: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        seqs.byteswap()
     return seqs
 
 

@@ -25,6 +25,7 @@ class Scripts(NamedTuple):
     page: Script
     hold: Script
     reserve: Script
+    mark: Script
     unmark: Script
 
 

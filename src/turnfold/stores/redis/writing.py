@@ -263,7 +263,7 @@ class Writer:
         else:
             latest_us = commit.verbatim.updated_at_us
             moves = latest_us != head.listed_at_us
-        if not moves and now_us - head.marked_at_us <= MARK_GRAIN_US:
+        if not moves and abs(now_us - head.marked_at_us) <= MARK_GRAIN_US:  # either way: clocks are turned back too
             return None
         head.marked_at_us = now_us
         if not moves:

@@ -16,7 +16,7 @@ from turnfold.model.run import Run
 from turnfold.model.session import Lease, SessionKey
 from turnfold.ports.store import FollowingWatch
 from turnfold.testing.contract import build
-from turnfold.testing.contract.base import ContractBase
+from turnfold.testing.contract.base import SECOND_US, ContractBase
 
 WAKE_S = 1.0
 
@@ -102,6 +102,22 @@ class FollowerCases(ContractBase):
                 self.append(min(seen), "late")
         assert seen == keys
         assert self.store.follower_seq("f", min(keys)) == self.head(min(keys)).info.last_seq
+
+    @pytest.mark.parametrize("later_s", [0, 2 * 86_400])
+    def test_none_is_missed_when_the_clock_is_turned_back(self, later_s: int) -> None:
+        """Whatever the clock says: what changes while it is behind is found, at once and when it has caught up."""
+        keys = [self.create(name) for name in ("a", "b")]
+        for key in (*keys, *keys):
+            self.clock.advance(7_200 * SECOND_US)
+            self.append(key, "x")
+            for item in self.store.changed_sessions("f", 10):
+                assert self._advance(item.key, item.follower_seq, item.last_seq)
+        assert self._changed() == {}
+        self.clock.advance(-86_400 * SECOND_US)
+        born = self.create("c")
+        self.append(keys[0], "while the clock is behind")
+        self.clock.advance(later_s * SECOND_US)
+        assert self._changed() == {born: (0, 1), keys[0]: (3, 4)}
 
     def test_none_is_missed_while_many_write(self) -> None:
         keys = [self.create(f"s{index}") for index in range(5)]

@@ -58,7 +58,7 @@ class S3Server(Server):
 
 
 class MotoServer(S3Server):
-    """Moto's server (``pip install 'moto[server]'``): in memory, right on conditional writes; what it holds ends with it."""
+    """Moto's server (``pip install 'moto[server]'``): in memory, its conditional writes made atomic; what it holds ends with it."""
 
     def new_bucket(self) -> str:
         """See the base class."""
@@ -68,7 +68,7 @@ class MotoServer(S3Server):
 
     def command(self) -> Sequence[str]:
         """See the base class."""
-        return (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port))
+        return (sys.executable, str(Path(__file__).with_name("moto_server.py")), "-H", "127.0.0.1", "-p", str(self.port))
 
 
 class CephServer(S3Server):

@@ -40,7 +40,7 @@ end
 local updated = h[8]
 if c[8] > updated then updated = c[8] end
 local relist, claim = updated - h[24] > @LIST_GRAIN_US@, c[17]
-if relist or now - h[26] > @MARK_GRAIN_US@ then
+if relist or math.abs(now - h[26]) > @MARK_GRAIN_US@ then
   if claim == 0 or now - claim > @CLAIM_US@ then return cmsgpack.pack({-2, now, h[2], h[3], h[4], h[1]}) end
   h[26] = claim
 end
