@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,43 @@ def test_an_abandoned_branch_makes_room_and_needs_it_to_come_back(client: tf.Cli
         with pytest.raises(tf.LimitExceeded):
             session.switch("one")
         assert session.info().active_branch == "main"
+
+
+def test_copies_and_bundles_know_all_of_it(client: tf.Client, session: tf.Session, tmp_path: Path) -> None:
+    side = session.fork("side")
+    side.append([tf.user("b1"), tf.assistant("b2", usage=tf.Usage(output_tokens=3), model="m")])
+    side.state["x"] = 1
+    session.merge("side", into="main")
+    session.rename("side", "aside")
+    session.fork("gone")
+    session.abandon("gone")
+    session.restore(session.checkpoint("mark"))
+    client.export("s", tmp_path / "s.tfbundle")
+    with tf.connect("memory://") as copied, tf.connect("memory://") as imported:
+        tf.copy(client.store, copied.store)
+        imported.import_files([tmp_path / "s.tfbundle"])
+        for other in (copied.open("s"), imported.open("s")):
+            assert other.branches(abandoned=True) == session.branches(abandoned=True)
+            assert other.checkpoints() == session.checkpoints()
+            assert (other.info().branch_count, other.info().active_branch) == (session.info().branch_count, session.info().active_branch)
+            assert texts(other) == texts(session)
+            assert other.merge("aside", into="main").merged_seq is None
+    client.export("s", tmp_path / "s.json", format="openai", branch="aside")
+    assert "b2" in (tmp_path / "s.json").read_text(encoding="utf-8")
+
+
+def test_the_async_side_merges_alike(store_url: str) -> None:
+    async def main() -> None:
+        async with tf.connect_async(store_url) as client:
+            session = await client.open("s")
+            await session.append(tf.user("p1"))
+            side = await session.fork("side")
+            await side.append(tf.user("b1"))
+            merges = await asyncio.gather(*(session.merge(side, into="main") for _ in range(4)))
+            assert sum(merged.merged_seq is not None for merged in merges) == 1
+            assert [message.text for message in await session.messages()] == ["p1", "b1"]
+
+    asyncio.run(main())
 
 
 def test_lineage_and_common_ancestor(session: tf.Session) -> None:

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import turnfold as tf
 from turnfold.model.commit import Commit
 from turnfold.model.message import assistant
 from turnfold.model.query import EventQuery
@@ -24,6 +25,8 @@ KEY = SessionKey("default", "s")
 TEXT = "x" * 1_100
 FRAME_BYTES = 4_096 + 24
 APPENDS = 200
+WRITTEN = {"fork": 3, "checkpoint": 3, "restore": 6}
+"""Statements that write: the events, the session's counters, an entry of the head for each name."""
 
 CHILD = """
 import os, sys
@@ -99,6 +102,33 @@ def test_a_group_shares_one_transaction(store: SqliteStore) -> None:
 def test_several_events_of_one_commit_move_the_counters_once(store: SqliteStore) -> None:
     store.commit(build.commit(KEY, TEXT))
     assert Counter(statements(store, build.commit(KEY, *[TEXT] * 4))) == {"BEGIN": 1, "INSERT": 1, "UPDATE": 1, "COMMIT": 1}
+
+
+@pytest.mark.parametrize("length", [10, 3_000])
+def test_forks_checkpoints_and_restores_cost_the_same_at_any_length(tmp_path: Path, length: int) -> None:
+    with tf.connect(f"sqlite:///{tmp_path}/s.db", upkeep=False) as client:
+        session = client.open("s")
+        session.append([assistant(TEXT) for _ in range(length)])
+        mark = session.checkpoint("first")
+        store = client.store
+        assert isinstance(store, SqliteStore)
+        writer = store._writer
+        assert writer is not None
+        calls: dict[str, Callable[[], object]] = {
+            "fork": lambda: session.fork("f"),
+            "checkpoint": lambda: session.checkpoint("second"),
+            "restore": lambda: session.restore(mark),
+        }
+        counts: dict[str, Counter[str]] = {}
+        for name, call in calls.items():
+            seen: list[str] = []
+            writer.connection.set_trace_callback(lambda sql, seen=seen: seen.append(sql.split()[0]))  # type: ignore[misc]
+            call()
+            writer.connection.set_trace_callback(None)
+            counts[name] = Counter(seen)
+        assert all(count["BEGIN"] == count["COMMIT"] == 1 for count in counts.values())
+        written = {name: count["INSERT"] + count["UPDATE"] + count["DELETE"] for name, count in counts.items()}
+        assert written == WRITTEN, counts
 
 
 def test_usage_costs_two_statements_more(store: SqliteStore) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from turnfold.core.branches import key_of
 from turnfold.core.conversation import VIEW_TYPES, Conversation, entries_of
 from turnfold.core.fold import branches_of
 from turnfold.core.state import decode_values, fold_state, keyed_entries
@@ -36,7 +37,7 @@ def conversation_of(store: Store, key: SessionKey, *, owner: str | None = None, 
         BranchNotFound: It has no such branch.
     """
     head = store.get_session(key, owner=owner)
-    name = branch or head.info.active_branch
+    name = key_of(head, branch) if branch else head.info.active_branch
     events: Iterator[Event] = read_all(store, key, owner=owner, branch=name, types=VIEW_TYPES)
     entries = entries_of(events)
     media = _Media(store, key, owner, losses)
