@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +140,25 @@ def test_automatic_checkpoints_come_every_so_many_turns(client: tf.Client, sessi
     assert [(mark.name, mark.kind) for mark in marks] == [("auto-turn-6", "auto"), ("auto-turn-9", "auto")]
     assert texts(session.fork(at="auto-turn-6"))[-1] == "p6"
     assert marks[1].parent == "auto-turn-6"
+
+
+def test_automatic_checkpoints_of_several_processes_are_made_once(client: tf.Client, session: tf.Session) -> None:
+    with tf.override(auto_checkpoint_interval=5):
+        settings = contextvars.copy_context()
+
+        def write() -> None:
+            for number in range(10):
+                client.open("s").append(iter([tf.user(f"{number}"), tf.assistant("answer")]))
+
+        threads = [threading.Thread(target=settings.copy().run, args=(write,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    names = [mark.name for mark in session.checkpoints()]
+    assert len(names) == len(set(names))
+    assert names[-1] == "auto-turn-40"
+    assert set(names) <= {f"auto-turn-{turns}" for turns in range(5, 45, 5)}
 
 
 def test_resetting_can_be_taken_back(session: tf.Session) -> None:

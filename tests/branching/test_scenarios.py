@@ -192,6 +192,26 @@ def test_scenario_13_branches(store_url: str) -> None:
         assert len(client.open("s").branches()) == client.open("s").info().branch_count == 4
 
 
+def test_scenario_13_restores(store_url: str) -> None:
+    with tf.connect(store_url, branches_max=4) as client:
+        session = client.open("s")
+        session.append(tf.user("p1"))
+        session.checkpoint("mark")
+        outcome = at_once(client, lambda handle, _: handle.restore("mark"))
+        assert outcome == {"done": 3, "branches_max=4": CALLERS - 3}
+        assert len(session.branches()) == 4
+        assert [mark.kind for mark in session.checkpoints()] == ["manual", *["safety"] * 3], "a refused restore leaves no checkpoint"
+
+
+def test_a_lower_limit_holds_from_the_next_checkpoint_on(session: tf.Session) -> None:
+    for _ in range(5):
+        session.checkpoint()
+    session.checkpoint("mine")
+    with tf.override(checkpoints_max=2):
+        last = session.checkpoint()
+        assert [mark.name for mark in session.checkpoints()] == ["mine", last.name]
+
+
 def test_scenario_13_named_checkpoints(store_url: str) -> None:
     with tf.connect(store_url, checkpoints_max=3) as client:
         client.open("s").append(tf.user("p1"))

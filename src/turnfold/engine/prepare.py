@@ -47,6 +47,12 @@ def prepare_all(items: Item | Iterable[Item], key: bytes | None = None) -> tuple
     return events, parts
 
 
+def may_begin_a_turn(items: Item | Iterable[Item]) -> bool:
+    """Whether there may be a user's message among items; of events made elsewhere only the commit knows."""
+    found = (items,) if isinstance(items, (Message, NewEvent)) else items
+    return any(item.role == "user" if isinstance(item, Message) else True for item in found)
+
+
 def _checked(item: Item, key: bytes | None, parts: Parts) -> Event:
     """Prepare an event and see that its payload fits its type: one that does not would make the session's folds fail for ever."""
     event = prepare(item, key, parts)

@@ -9,13 +9,14 @@ from turnfold.core.origins import kin_of
 from turnfold.core.redaction import echo_of, redact_of, referenced_parts, texts_of
 from turnfold.core.state import fold_pins, keyed_entries
 from turnfold.engine._async.checkpoints import AsyncCheckpoints
-from turnfold.engine.prepare import Item
+from turnfold.engine.prepare import Item, may_begin_a_turn
 from turnfold.errors import InvalidInput
 from turnfold.ids import check_name, check_text
 from turnfold.limits import PAGE_EVENTS_MAX, TITLE_BYTES_MAX
 from turnfold.model import event_types as t
 from turnfold.model.answers import Appended
 from turnfold.model.event import Event, NewEvent
+from turnfold.model.message import Message
 
 
 class AsyncWriting(AsyncCheckpoints):
@@ -34,8 +35,11 @@ class AsyncWriting(AsyncCheckpoints):
             LimitExceeded: A limit of the session would be passed.
             IdempotencyConflict: Some of the ids are there already with other content.
         """
+        counting = self._context.settings.auto_checkpoint_interval is not None
+        if counting and not isinstance(items, (Message, NewEvent)):
+            items = list(items)
         done = await self._commit(items, expected_seq=expected_seq, limits=self._context.append_limits())
-        if self._context.settings.auto_checkpoint_interval is not None:
+        if counting and may_begin_a_turn(items):
             await self._checkpoint_if_due()
         return Appended(done.first_seq, done.last_seq, done.repeated)
 
