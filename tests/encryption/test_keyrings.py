@@ -392,3 +392,18 @@ def test_the_library_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(MissingExtra, match="cryptography") as caught:
         tf.new_keyring(str(tmp_path / "keys"))
     assert "turnfold[crypto]" in caught.value.hint
+
+
+def test_a_follower_with_another_keyring_moves_past_nothing(place: Place) -> None:
+    with place.client(search="tokens") as client:
+        for name in ("a", "b", "c"):
+            client.open(name).append(tf.user(f"hello {name}"))
+        client.store.changed_sessions("search", 10)
+        client.open("gone").append(tf.user("hello"))
+        client.forget_key("gone")
+    stranger = EncryptedStore(place.inner(), FileKeyring.create_file(place.folder / "other"), search="tokens")
+    assert stranger.changed_sessions("search", 2) == []
+    stranger.close()
+    with place.client(search="tokens") as client:
+        assert {item.key.session_id for item in client.store.changed_sessions("search", 10)} == {"a", "b", "c"}
+        assert {hit.session_id for hit in client.search("hello").items} == {"a", "b", "c"}

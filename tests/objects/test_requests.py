@@ -138,6 +138,18 @@ def test_a_list_reads_what_has_changed(store: S3Store, proxy: HttpProxy, proxied
     other.close()
 
 
+def test_a_list_by_prefix_reads_what_begins_so(store: S3Store, proxy: HttpProxy) -> None:
+    long = "a/" + "ä" * 100
+    for name in ("b", "a:1", long, long[:40], "c"):
+        store.commit(build.commit(SessionKey("default", name), genesis=build.genesis()))
+    expected: dict[str, set[str]] = {"a": {"a:1", long, long[:40]}, "a:": {"a:1"}, long[:60]: {long}, "x": set()}
+    for prefix, names in expected.items():
+        with counted(proxy) as made:
+            rows, _ = store.list_sessions(SessionQuery(tenant="default", id_prefix=prefix))
+        assert {row.id for row in rows} == names
+        assert made["GET"] <= 1 + 3
+
+
 def test_what_is_followed_costs_few_requests(store: S3Store, proxy: HttpProxy) -> None:
     keys = [SessionKey("default", f"s{index:03}") for index in range(40)]
     store.commit_many([build.commit(key, genesis=build.genesis()) for key in keys])

@@ -334,15 +334,18 @@ class EncryptedStore:
 
     # ---- followers and seals ---------------------------------------------------------------------------------------------------------
     def changed_sessions(self, follower: str, limit: int) -> list[ChangedSession]:
-        """See ``ports.store``. Sessions whose key is gone have nothing to follow: the follower is moved past them."""
+        """See ``ports.store``. The follower is moved past sessions whose key was forgotten; those of another keyring wait for theirs."""
+        asked = limit
         while True:
-            changed = self._store.changed_sessions(follower, limit)
+            changed = self._store.changed_sessions(follower, asked)
             readable = [item for item in changed if self._keyring.has(item.key, item.incarnation)]
-            for item in changed:
-                if item not in readable:
-                    self._store.advance(follower, item.key, incarnation=item.incarnation, from_seq=item.follower_seq, to_seq=item.last_seq)
-            if readable or not changed:
-                return readable
+            forgotten = [item for item in changed if item not in readable and self._keyring.forgotten(item.key)]
+            for item in forgotten:
+                self._store.advance(follower, item.key, incarnation=item.incarnation, from_seq=item.follower_seq, to_seq=item.last_seq)
+            if readable or (not forgotten and len(changed) < asked):
+                return readable[:limit]
+            if not forgotten:
+                asked *= 2
 
     def advance(
         self,

@@ -81,13 +81,13 @@ class Catalog:
             found = self._folders.setdefault(tenant, Folder(self._house, name, cache, Row, _row_of))
         return found
 
-    def rows(self, tenant: str | None = None) -> list[Row]:
-        """All rows, also of deleted sessions."""
-        return list(self.folder(tenant).values().values())
+    def rows(self, tenant: str | None = None, id_prefix: str = "") -> list[Row]:
+        """All rows, also of deleted sessions; those without the prefix may be missing."""
+        return list(self.folder(tenant).values(names.beginning(id_prefix)).values())
 
-    def infos(self, tenant: str | None = None) -> Iterator[SessionInfo]:
+    def infos(self, tenant: str | None = None, id_prefix: str = "") -> Iterator[SessionInfo]:
         """The living sessions of one tenant or of all, their status as stored; what waits in them for other logs is handed over."""
-        for row in self.rows(tenant):
+        for row in self.rows(tenant, id_prefix):
             if row.has_waiting:
                 self._house.session(row.key).deliver_waiting()
             if row.info is not None:
@@ -96,7 +96,8 @@ class Catalog:
     def page(self, query: SessionQuery, now_us: int) -> tuple[list[SessionInfo], str | None]:
         """Sessions newest first, and the cursor of the next page."""
         below = parse_list_cursor(query.cursor)
-        found = (info for info in self.infos(query.tenant) if (below is None or _place(info) < below) and _is_listed(info, query, now_us))
+        named = self.infos(query.tenant, query.id_prefix or "")
+        found = (info for info in named if (below is None or _place(info) < below) and _is_listed(info, query, now_us))
         page = heapq.nlargest(query.limit + 1, found, key=_place)
         infos = [_as_seen(info, now_us) for info in page[: query.limit]]
         return infos, list_cursor(*_place(infos[-1])) if len(page) > query.limit else None

@@ -53,13 +53,14 @@ class Folder(Generic[T]):
         self.request_count = 1
         """Requests that the last list of keys took."""
 
-    def values(self) -> dict[str, T]:
-        """What every object says now, by its key."""
+    def values(self, beginning: str = "") -> dict[str, T]:
+        """What every object says now, by its key; only those whose name begins so are read."""
         known = self._known
         if known is None:
-            known = self._load()
-        listed = list(self._house.bucket.objects(self._folder))
-        self.request_count = len(listed) // 1_000 + 1
+            known = {} if beginning else self._load()
+        everything = list(self._house.bucket.objects(self._folder))
+        self.request_count = len(everything) // 1_000 + 1
+        listed = [item for item in everything if item.key.startswith(self._folder + beginning)]
         changed = [item.key for item in listed if item.key not in known or known[item.key].e_tag != item.e_tag]
         read = dict(zip(changed, self._house.parallel(self._fetch, changed), strict=True))
         rows: dict[str, Kept[T]] = {}
@@ -67,9 +68,10 @@ class Folder(Generic[T]):
             kept = read[item.key] if item.key in read else known[item.key]
             if kept is not None:
                 rows[item.key] = kept
-        with self._lock:
-            self._known = rows
-        if len(changed) > OBJECT_CATALOG_READS_MIN:
+        if not beginning:
+            with self._lock:
+                self._known = rows
+        if len(changed) > OBJECT_CATALOG_READS_MIN and not beginning:
             self._leave(rows)
         return {key: kept.value for key, kept in rows.items()}
 

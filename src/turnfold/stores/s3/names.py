@@ -32,6 +32,8 @@ OWNERS: Final = "o/"
 CACHES: Final = "c/"
 FOLDERS: Final = (MANIFESTS, DATA, LEASES, FOLLOWERS, OWNERS, CACHES)
 _NAME_CHARS_MAX: Final = 180
+_BEGINNING_CHARS: Final = 64
+"""So much of a long name stands before its hash."""
 _SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -42,10 +44,19 @@ def safe(name: str) -> str:
         data = name.encode()
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{name!r} holds a lone surrogate, which no store can keep") from error
-    escaped = "".join(char if char in _SAFE else "".join(f".{byte:02x}" for byte in char.encode()) for char in name)
+    escaped = _escaped(name)
     if 0 < len(escaped) <= _NAME_CHARS_MAX:
         return escaped
-    return f"{escaped[:64]}~{hashlib.sha256(data).hexdigest()}"
+    return f"{escaped[:_BEGINNING_CHARS]}~{hashlib.sha256(data).hexdigest()}"
+
+
+def beginning(prefix: str) -> str:
+    """Return what the key of every name with that prefix begins with."""
+    return _escaped(prefix)[:_BEGINNING_CHARS]
+
+
+def _escaped(name: str) -> str:
+    return "".join(char if char in _SAFE else "".join(f".{byte:02x}" for byte in char.encode()) for char in name)
 
 
 def _of(key: SessionKey) -> str:
