@@ -8,7 +8,7 @@ from typing import Any
 from turnfold.core.lifecycle import ACTIVE, ARCHIVED, SUSPENDED, check_transition, status_for
 from turnfold.engine._sync.checkpoints import _crowded
 from turnfold.engine._sync.merging import Merging
-from turnfold.errors import InvalidTransition, SequenceConflict
+from turnfold.errors import AlreadyExists, InvalidTransition, LimitExceeded, NotFound
 from turnfold.limits import PLAN_ATTEMPTS_MAX
 from turnfold.model import event_types as t
 from turnfold.model.event import NewEvent
@@ -66,9 +66,9 @@ class Life(Merging):
             retract = NewEvent(type="retract", data=t.Retract(ranges=ranges, reason="reset"), visibility="none")
             items = [*self._safety(head, branch, f"before-reset-{head.info.last_seq + 1}"), retract]
             try:
-                self._commit(items, expected_seq=head.info.last_seq)
-            except SequenceConflict:
-                continue
+                self._commit(items, limits=self._checkpoint_limits())
+            except (AlreadyExists, NotFound, LimitExceeded):
+                continue  # somebody else made a checkpoint meanwhile, or the same room: look again
             return
         raise _crowded(self.id)
 
