@@ -110,6 +110,8 @@ PAGE_SESSIONS_MAX: Final = 1_000
 """Sessions of one page."""
 PAGE_SESSIONS_DEFAULT: Final = 50
 """Sessions of a page that names no limit."""
+DIFF_PAIRS_MAX: Final = 4_000_000
+"""Pairs of messages up to which two branches are aligned exactly; beyond that, texts that come again and again do not count as equal ends."""
 SEARCH_HITS_MAX: Final = 1_000
 """Hits of one page of a search."""
 SEARCH_TERMS_MAX: Final = 32

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from turnfold.cli.app import App, command, json_option, session_argument
-from turnfold.cli.out import Out
+from turnfold.cli.out import Out, note
 from turnfold.cli.words import count
+from turnfold.errors import TurnfoldError
 
 if TYPE_CHECKING:
     from turnfold import Merged
@@ -54,11 +56,24 @@ def merge(
     out = app.out(as_json=as_json)
     with app.session(session) as (_, handle):
         wanted: list[str | int] = [int(event) if event.isdecimal() else event for event in events]
-        done = handle.merge(source, into=into, strategy=strategy, events=wanted, state=_policy(choices), dry_run=dry_run)
+        try:
+            done = handle.merge(source, into=into, strategy=strategy, events=wanted, state=_policy(choices), dry_run=dry_run)
+        except TurnfoldError as error:
+            _note_conflicts(error.details.get("conflicts", ()))
+            raise
         if as_json:
             out.json(_dict(handle.id, done, dry_run=dry_run))
         else:
             _print(out, done, dry_run=dry_run)
+
+
+def _note_conflicts(conflicts: Iterable[dict[str, Any]]) -> None:
+    """Say on stderr what stands against what, before the error is told."""
+    from msgspec.json import encode
+
+    for one in conflicts:
+        sides = (f"{name} {'(none)' if name in one['missing'] else encode(one[name]).decode()}" for name in ("base", "ours", "theirs"))
+        note(f"{one['key']}: {', '.join(sides)}")
 
 
 def _policy(choices: tuple[str, ...]) -> Any:

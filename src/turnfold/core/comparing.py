@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from turnfold.core.merging import key_sides, same_value
+from turnfold.limits import DIFF_PAIRS_MAX
 from turnfold.model.answers import DiffRow
 from turnfold.model.event import Event
 from turnfold.model.message import Message
@@ -18,7 +19,8 @@ from turnfold.model.usage import NO_USAGE, Usage
 
 def align(ours: Sequence[Message], theirs: Sequence[Message]) -> list[DiffRow]:
     """Return the messages of two branches in rows: equal ones beside each other, changed ones opposite, what one has alone by itself."""
-    matcher = SequenceMatcher(None, [_looks(m) for m in ours], [_looks(m) for m in theirs], autojunk=False)
+    rough = len(ours) * len(theirs) > DIFF_PAIRS_MAX
+    matcher = SequenceMatcher(None, [_looks(m) for m in ours], [_looks(m) for m in theirs], autojunk=rough)
     rows: list[DiffRow] = []
     for kind, first, last, other_first, other_last in matcher.get_opcodes():
         pairs = zip_longest(ours[first:last], theirs[other_first:other_last])
