@@ -154,6 +154,24 @@ class LimitCases(ContractBase):
         self.append(key, build.checkpoint_event("a", "main", 1, deleted=True), limits=limit)
         self.append(key, build.checkpoint_event("b", "main", 1), limits=limit)
 
+    def test_a_checkpoint_takes_anothers_place_in_one_commit(self) -> None:
+        key = self.create()
+        limit = (LimitCheck("SESSION_CHECKPOINTS_MAX", "checkpoint_count", 2),)
+        self.append(key, build.checkpoint_event("a", "main", 1), build.checkpoint_event("b", "main", 1), limits=limit)
+
+        def replace(index: int) -> object:
+            gone = build.checkpoint_event("a", "main", 1, deleted=True)
+            return self.append(key, gone, build.checkpoint_event(f"c{index}", "main", 1), limits=limit)
+
+        outcomes = self.together(8, replace)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert len(refused) == 7
+        assert all(isinstance(error, NotFound) for error in refused), "the place was taken by the first"
+        names = [entry.name for entry in self.head(key).entries if entry.kind == "checkpoint"]
+        assert names[0] == "b"
+        assert len(names) == 2
+        self.refused(LimitExceeded, build.commit(key, build.checkpoint_event("d", "main", 1), limits=limit))
+
     def test_exact_under_concurrency(self) -> None:
         key = self.create()
         limit = (LimitCheck("SESSION_TURNS_MAX", "turn_count", 7),)
