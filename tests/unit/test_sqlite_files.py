@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -337,3 +338,17 @@ def test_a_refused_read_gives_its_connection_back(tmp_path: Path) -> None:
     assert len(store._readers) == 1
     store.close()
     assert not store._readers
+
+
+def test_many_may_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    for number in range(30):
+        path = tmp_path / f"{number}.db"
+        start = threading.Barrier(6)
+
+        def open_it(path: Path = path, start: threading.Barrier = start) -> None:
+            start.wait()
+            SqliteStore(path).close()
+
+        with ThreadPoolExecutor(6) as pool:
+            for opened in [pool.submit(open_it) for _ in range(6)]:
+                opened.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ WAL_PAGES: Final = 1_000
 blocks that are there already sync in half the time."""
 LOG_BYTES_MAX: Final = 32 + WAL_PAGES * (24 + 4_096)
 READER_CACHE_KIB: Final = 8_192
+_LOOK_S: Final = 0.002
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CLOSED: Final = "Cannot operate on a closed"
@@ -67,7 +69,7 @@ def connect_writer(path: str, durability: str, prepare: Callable[[sqlite3.Connec
     connection = _connect(path)
     try:
         _check_identity(path, connection)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _log_ahead(connection)
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
@@ -79,6 +81,20 @@ def connect_writer(path: str, durability: str, prepare: Callable[[sqlite3.Connec
         connection.close()
         raise
     return connection
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Turn on WAL. While another process does so to the same new file SQLite answers BUSY at once, whatever its timeout: ask again."""
+    end = time.monotonic() + LOCK_WAIT_S_MAX
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
 def connect_reader(path: str) -> sqlite3.Connection:
