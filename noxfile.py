@@ -24,6 +24,15 @@ PYTHON_FOLDERS = ("src", "tests", "tools", "benchmarks", "examples")
 # The order of a CI run: what fails fast first, the tests last so that their closing line ends the output.
 CI_SESSIONS = ("lint", "types", "sync", "docs", "examples", "wheel", "web", "tests")
 
+# What `quick` leaves to CI: stores behind servers and wrappers, faults, whole imports. A change to one of them runs its folder too.
+NOT_QUICK = (
+    *(f"tests/contract/test_{name}.py" for name in ("composite", "encrypted", "encrypted_servers", "postgres", "redis", "s3")),
+    *(
+        f"tests/{name}"
+        for name in ("branching", "copying", "encryption", "faults", "importing", "migration", "objects", "property", "resuming")
+    ),
+)
+
 
 def _install(session: nox.Session, *groups: str) -> None:
     """Install Turnfold in place together with dependency groups of pyproject.toml."""
@@ -87,7 +96,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Check what can be checked in under a minute: lint, types, tests that are neither slow nor crash."""
+    """Check what can be checked in a minute or so: lint, types, the tests of what needs no server and no wrapper."""
     _install(session, "dev")
     _ruff(session)
     session.run("mypy", *_checked_paths())
@@ -100,6 +109,7 @@ def quick(session: nox.Session) -> None:
         "loadgroup",
         "-m",
         "not slow and not crash and not load and not browser and not genuine and not real_s3",
+        *(f"--ignore={path}" for path in NOT_QUICK),
         *session.posargs,
     )
 

@@ -145,7 +145,9 @@ def test_an_interrupted_caller_leaves_the_others_alone(store: PostgresStore, mon
         with pytest.raises(KeyboardInterrupt):
             seqs(store)
     last = store.commit(build.commit(KEY, "second")).last_seq
-    assert seqs(store) == list(range(1, last + 1))
+    found = seqs(store)  # what was interrupted is there before, after or not at all: its server may be slow
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) - last in {0, 1}
 
 
 def test_a_forked_child_has_connections_of_its_own(store: PostgresStore) -> None:
