@@ -207,7 +207,7 @@ def docs(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Run every example in a directory and with a store of its own."""
     _require(session, "examples")
-    _install(session)
+    session.install("-e", ".[all]")
     for script in sorted((ROOT / "examples").glob("[!_]*.py")):
         with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
             session.run("python", str(script), env={"TURNFOLD_STORE": f"sqlite:///{scratch}/example.db"})
